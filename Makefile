@@ -1,0 +1,66 @@
+# The two commands a newcomer needs: `make demo` and `make test`. Each sets up what is missing.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+SYNCED := $(VENV)/.synced
+
+# One environment, ours: whatever is activated in the calling shell is left alone, and no interpreter is downloaded.
+unexport VIRTUAL_ENV
+export UV_PROJECT_ENVIRONMENT := $(VENV)
+export UV_PYTHON_DOWNLOADS := never
+
+.DEFAULT_GOAL := help
+.PHONY: help setup lock demo test lint fmt bench-sdk bench-ingest bench-query clean
+
+help: ## Show this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+setup: $(SYNCED) ## Make .venv with everything in it (quick when nothing changed)
+
+$(SYNCED): pyproject.toml uv.lock | $(BIN)/uv
+	$(BIN)/uv sync --locked --all-extras --quiet
+	@touch $@
+
+# uv is not on every machine; pip is. The dev group names uv too, so that a sync keeps it.
+$(BIN)/uv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "dxray needs Python 3.11 or newer; name one: make PYTHON=python3.12" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.13'
+
+lock: | $(BIN)/uv ## Write uv.lock again after a change of pyproject.toml
+	$(BIN)/uv lock
+
+# On a terminal the demo goes on serving, to be looked at; in a pipe or in CI it ends after printing.
+demo: setup ## Record an example pipeline and print why it decided as it did
+	@if [ -t 1 ]; then exec $(BIN)/dxray demo --rebookings 50; \
+	 else exec $(BIN)/dxray demo --rebookings 50 --exit; fi
+
+test: setup ## Run the whole test suite (ARGS="tests/unit -k name" for a part)
+	$(BIN)/pytest -n 2 $(ARGS)
+
+lint: setup ## Style, types, the import rule, sizes
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/pyright
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/python tools/check_size.py
+
+fmt: setup ## Format, and fix what can be fixed
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench-sdk: setup ## What a call costs the pipeline
+	$(BIN)/python -m bench.sdk $(ARGS)
+
+bench-ingest: setup ## Events per second from a client to queryable, memory, bytes on disk
+	$(BIN)/python -m bench.ingest $(ARGS)
+
+bench-query: setup ## How long questions take on a filled store
+	$(BIN)/python -m bench.query $(ARGS)
+
+clean: ## Remove .venv, caches and builds (recorded data in ~/.dxray stays)
+	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -not -path './ui/*' -prune -exec rm -rf {} +

@@ -1,0 +1,24 @@
+"""X-Ray: why did the pipeline make this decision?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from dxray.sdk.channel import DeliveryError
+from dxray.sdk.settings import configure
+from dxray.sdk.xray import XRay, current_run, current_step
+
+if TYPE_CHECKING:
+    from dxray.client import Client, local
+
+__version__ = "0.1.0"
+__all__ = ["Client", "DeliveryError", "XRay", "configure", "current_run", "current_step", "local"]
+
+
+def __getattr__(name: str) -> Any:
+    # Asking is loaded when it is first asked for: a pipeline that only records never pays for it.
+    if name in ("Client", "local"):
+        from dxray import client
+
+        return getattr(client, name)
+    raise AttributeError(f"module 'dxray' has no attribute {name!r}")

@@ -1,0 +1,1 @@
+"""What runs inside a pipeline: records runs, steps and items, and ships them in the background."""

@@ -1,0 +1,270 @@
+"""Where records wait: one channel for each server and project in a process, shared by every `XRay`.
+
+Callers put encoded chunks and ended runs and steps here and go on. A flusher thread turns what has
+gathered into a batch every 200 ms, or sooner when much has, writes it to the spool, and shipper
+threads post it. The bounds are in bytes, and whatever does not fit is counted.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+import threading
+import time
+from collections import Counter, deque
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from dxray.sdk.chunk import _encode
+from dxray.sdk.guard import guard, logger
+from dxray.sdk.settings import Settings
+from dxray.sdk.shipper import Shipper
+from dxray.sdk.spool import Frame, Spool, SpoolFull, folder_of
+from dxray.wire.codec import pack_batch
+from dxray.wire.ids import uuid7_hex
+
+if TYPE_CHECKING:
+    from dxray.sdk.run import Run
+    from dxray.sdk.step import Step
+
+FLUSH_S = 0.2
+HEARTBEAT_S = 10.0
+BATCH_BYTES = 4 * 1024 * 1024  # of encoded records, before compression
+PENDING_BYTES = 64 * 1024 * 1024  # encoded, not flushed yet
+MEMORY_BYTES = 32 * 1024 * 1024  # flushed, and held besides the spool (or instead of it)
+EXIT_S = 2.0
+
+
+class DeliveryError(RuntimeError):
+    """A run could not be delivered in time; raised only with `offline_mode="strict"`."""
+
+
+class Channel:
+    """The way from a process to one server and project."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.losses: Counter[str] = Counter()
+        self._begin()
+
+    def _begin(self) -> None:
+        """A fresh start: at first use, and in a forked child, which owns nothing of its parent's."""
+        self._pid = os.getpid()
+        self.producer = uuid7_hex()
+        self._seq = 0
+        self._lock = threading.Lock()  # pending bytes
+        self._flushing = threading.Lock()  # one flush at a time
+        self._pending: deque[tuple[bytes, int]] = deque()
+        self._pending_bytes = 0
+        self._ended: deque[Run | Step] = deque()
+        self._open: dict[int, Run] = {}
+        self._wake = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._spool = self._make_spool()
+        self._memory_bytes = 0
+        self._beat_at = 0.0
+        self._shipper = Shipper(self.settings, self._settled)
+        self._stopping = False
+
+    def _make_spool(self) -> Spool | None:
+        if self.settings.offline_mode == "drop":
+            return None
+        return Spool(folder_of(self.settings.spool_root, self.settings.api_url, self.settings.project), self.producer)
+
+    # -- what callers do -------------------------------------------------------------------------
+
+    def put(self, record: bytes, events: int, step: Step | None = None) -> None:
+        """Take one encoded record."""
+        size = len(record)
+        with self._lock:
+            if self._pending_bytes + size > PENDING_BYTES:
+                self.losses["queue_full"] += events
+                if step is not None:
+                    step._lost("queue_full", events)
+                return
+            self._pending.append((record, events))
+            self._pending_bytes += size
+        if self._pending_bytes > BATCH_BYTES:
+            self._wake.set()
+
+    def opened(self, run: Run) -> None:
+        """A run begins: it is shown as running from the next flush on."""
+        self._open[id(run)] = run
+        if self._thread is None or self._pid != os.getpid():
+            self._start()
+
+    def ended(self, thing: Run | Step) -> None:
+        """A run or a step has ended: its last version is made in the background."""
+        self._ended.append(thing)
+        if self._thread is None:
+            self._start()
+
+    def flush(self, timeout: float = 5.0) -> bool:
+        """Ship all that was recorded so far; True when the server has committed it."""
+        deadline = time.monotonic() + timeout
+        self.collect()
+        return self._shipper.wait(max(0.0, deadline - time.monotonic()))
+
+    def sync_offline(self) -> dict[str, int]:
+        """Send what waits here and what dead processes left for this server."""
+        from dxray.sdk.offline import sync_spool
+
+        self.flush()
+        settings = self.settings
+        return sync_spool(settings.spool_root, settings.api_url, project=settings.project, api_key=settings.api_key)
+
+    def insist(self, timeout: float, run_id: str, masks: bool) -> None:
+        """Strict mode: raises DeliveryError unless all is committed; only logs where that would mask another."""
+        if self.flush(timeout):
+            return
+        message = f"run {run_id} was not acknowledged by {self.settings.api_url} within {timeout:g} s; it waits in the spool"
+        if masks:
+            logger.error("dxray: %s", message)
+            return
+        raise DeliveryError(message)
+
+    # -- the flusher -----------------------------------------------------------------------------
+
+    def _start(self) -> None:
+        with guard:
+            if self._pid != os.getpid():
+                runs = list(self._open.values())
+                self._begin()
+                self._open = {id(run): run for run in runs if run._channel is self}
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, name="dxray-flusher", daemon=True)
+                self._thread.start()
+
+    def _work(self) -> None:
+        while not self._stopping:
+            self._wake.wait(FLUSH_S)
+            self._wake.clear()
+            with guard:
+                self.collect()
+
+    def collect(self) -> None:
+        """Turn all that waits into batches, and hand them to the shipper."""
+        with self._flushing:
+            for thing in self._take_ended():
+                with guard:
+                    if hasattr(thing, "_spill_all"):
+                        thing._spill_all()
+                    for record in thing._records():
+                        self.put(_encode(record), 0)
+                    if self._open.get(id(thing)) is thing:
+                        del self._open[id(thing)]
+                        self._shipper.announce(thing)
+            for run in list(self._open.values()):
+                with guard:
+                    for record in run._progress():
+                        self.put(_encode(record), 0)
+            self._pack()
+
+    def _take_ended(self) -> list[Any]:
+        taken = []
+        with suppress(IndexError):
+            while True:
+                taken.append(self._ended.popleft())
+        return taken
+
+    def _pack(self) -> None:
+        now = time.monotonic()
+        while self._pending:
+            parts, size, events = [], 0, 0
+            while self._pending and size < BATCH_BYTES:
+                record, n = self._pending.popleft()
+                parts.append(record)
+                size += len(record)
+                events += n
+            with self._lock:
+                self._pending_bytes -= size
+            self._emit(parts, events)
+            self._beat_at = now
+        if self._open and now - self._beat_at > HEARTBEAT_S:
+            self._beat_at = now
+            self._emit([], 0)
+
+    def _emit(self, parts: list[bytes], events: int) -> None:
+        self._seq += 1
+        data = pack_batch(self.producer, self._seq, self.settings.project, parts)
+        frame = Frame(seq=self._seq, segment=None, offset=0, length=len(data), events=events, data=data)
+        if self._spool is not None:
+            try:
+                frame = self._spool.append(self._seq, data, events)
+            except SpoolFull:
+                self.losses["spool_full"] += events
+                return
+            except OSError as error:
+                logger.warning("dxray cannot spool to disk (%s); it holds what it can in memory", error.strerror)
+                self._spool = None
+        if frame.segment is None and self._memory_bytes + len(data) > MEMORY_BYTES:
+            self.losses["memory_full"] += events
+            return
+        if self._memory_bytes + len(data) <= MEMORY_BYTES:
+            frame.data = data
+            self._memory_bytes += len(data)
+        self._shipper.submit(frame)
+
+    def _settled(self, frame: Frame, cause: str | None) -> None:
+        """A batch is committed (`cause` None), or lost for `cause`."""
+        with self._flushing:
+            if cause is not None:
+                self.losses[cause] += frame.events
+            if frame.data is not None:
+                self._memory_bytes -= len(frame.data)
+                frame.data = None
+            if self._spool is not None:
+                with guard:
+                    self._spool.acknowledge(frame)
+
+    # -- the end ---------------------------------------------------------------------------------
+
+    def close(self, timeout: float = EXIT_S) -> None:
+        """Ship what can be shipped in `timeout`; the rest stays in the spool."""
+        if self._pid != os.getpid():
+            return
+        with guard:
+            self._stopping = True
+            self._wake.set()
+            done = self.flush(timeout)
+            self._shipper.stop()
+            with self._flushing:
+                if self._spool is not None and done:
+                    self._spool.close()
+            lost = sum(self.losses.values())
+            if lost:
+                logger.warning("dxray lost %d events: %s", lost, dict(self.losses))
+
+
+_channels: dict[tuple[Any, ...], Channel] = {}
+_channels_lock = threading.Lock()
+
+
+def channel_for(settings: Settings) -> Channel:
+    """The process's channel for a server, project and mode."""
+    key = (settings.api_url, settings.api_key, settings.project, settings.offline_mode, settings.spool_dir)
+    channel = _channels.get(key)
+    if channel is None:
+        with _channels_lock:
+            channel = _channels.get(key) or Channel(settings)
+            _channels[key] = channel
+    return channel
+
+
+def _close_all() -> None:
+    deadline = time.monotonic() + EXIT_S
+    for channel in list(_channels.values()):
+        channel.close(max(0.1, deadline - time.monotonic()))
+
+
+def _after_fork() -> None:
+    global _channels_lock
+    _channels_lock = threading.Lock()
+    for channel in _channels.values():
+        channel._begin()
+
+
+atexit.register(_close_all)
+if sys.platform != "win32":
+    os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,124 @@
+"""What runs and steps have in common: times, input, output, metadata, config, error."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+import traceback
+from typing import Any
+
+from dxray.sdk.guard import guard
+from dxray.sdk.values import json_text, safe_repr
+
+# Wall clock at import plus a monotonic delta: a clock that is set back makes no negative duration.
+_START_US = time.time_ns() // 1000 - time.perf_counter_ns() // 1000
+
+
+def now_us() -> int:
+    """Microseconds since 1970, never going back within a process."""
+    return _START_US + time.perf_counter_ns() // 1000
+
+
+def error_text(error: BaseException) -> str:
+    """An exception as JSON text: its type, its message and where it was raised."""
+    frames = traceback.extract_tb(error.__traceback__)[-3:]
+    where = [f"{frame.filename.rsplit('/', 1)[-1]}:{frame.lineno} {frame.name}" for frame in frames]
+    try:
+        message = str(error)[:2000]
+    except Exception:
+        message = safe_repr(error)
+    return json_text({"type": type(error).__name__, "message": message, "where": where})[0]
+
+
+def fingerprint(text: str, key: str) -> str:
+    """A short hash of JSON text, the same for any order of keys, keyed by project."""
+    canonical = json.dumps(json.loads(text), sort_keys=True, separators=(",", ":"))
+    return hashlib.blake2b(canonical.encode(), digest_size=10, key=key.encode()[:64]).hexdigest()
+
+
+class Fields:
+    """The parts that a run and a step share. Values are turned into text when they are set."""
+
+    __slots__ = ("_config", "_ended_at", "_error", "_losses", "_marks", "_metadata", "_started_at", "_texts", "_usage")
+
+    def __init__(self) -> None:
+        self._started_at: int | None = None
+        self._ended_at: int | None = None
+        self._error: str | None = None
+        self._metadata: dict[str, Any] | None = None
+        self._config: dict[str, Any] | None = None
+        self._usage: dict[str, Any] | None = None
+        self._texts: dict[str, str] | None = None
+        self._marks: list[str] | None = None
+        self._losses: dict[str, int] | None = None
+
+    def set_input(self, value: Any) -> None:
+        """What went in; any value. Stored as it is now."""
+        with guard:
+            self._set_text("input", value)
+
+    def set_output(self, value: Any) -> None:
+        """What came out; any value. Stored as it is now."""
+        with guard:
+            self._set_text("output", value)
+
+    def set_metadata(self, key: str, value: Any) -> None:
+        """A fact to find this by later, e.g. `set_metadata("version", 2)`."""
+        with guard:
+            if self._metadata is None:
+                self._metadata = {}
+            self._metadata[str(key)] = value
+
+    def set_config(self, **config: Any) -> None:
+        """What it ran with: model, prompt version, temperature. Part of comparing two runs."""
+        with guard:
+            self._config = {**(self._config or {}), **config}
+
+    def set_usage(self, **usage: Any) -> None:
+        """What it took: model, input_tokens, output_tokens, cost."""
+        with guard:
+            self._usage = {**(self._usage or {}), **usage}
+
+    def _set_text(self, name: str, value: Any) -> None:
+        text, marks = json_text(value)
+        if self._texts is None:
+            self._texts = {}
+        self._texts[name] = text
+        if marks:
+            self._marks = [*(self._marks or ()), *(f"{name}: {mark}" for mark in marks)]
+
+    def _lost(self, cause: str, n: int) -> None:
+        losses = self._losses or {}
+        losses[cause] = losses.get(cause, 0) + n
+        self._losses = losses
+
+    def _start(self) -> None:
+        self._started_at = now_us()
+
+    def _end(self) -> None:
+        self._ended_at = now_us()
+
+    def _fill(self, record: Any, project: str) -> None:
+        """Put the shared parts into a record, in the background where they are encoded."""
+        record.started_at = self._started_at
+        if self._ended_at is not None and self._started_at is not None:
+            record.ended_at = self._ended_at
+            record.duration_ms = (self._ended_at - self._started_at) / 1000
+        record.error = self._error
+        for name, text in (self._texts or {}).items():
+            setattr(record, name, text)
+            setattr(record, f"{name}_fingerprint", fingerprint(text, project))
+        for name in ("metadata", "config", "usage"):
+            value = getattr(self, f"_{name}")
+            if value is not None and hasattr(record, name):
+                text, marks = json_text(value)
+                setattr(record, name, text)
+                if name == "config":
+                    record.config_fingerprint = fingerprint(text, project)
+                if marks:
+                    self._marks = [*(self._marks or ()), *(f"{name}: {mark}" for mark in marks)]
+        if self._marks:
+            record.marks = list(dict.fromkeys(self._marks))
+        if self._losses:
+            record.losses = dict(self._losses)

@@ -1,0 +1,106 @@
+"""Recorded rules: a predicate that answers, and leaves a trace that can be evaluated again."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from dxray.sdk.guard import guard
+from dxray.sdk.values import json_text
+from dxray.wire.predicates import comparable, comparison
+from dxray.wire.records import Op, Rule
+
+if TYPE_CHECKING:
+    from dxray.sdk.step import Step
+
+# These answer True for None or NaN by themselves; a value that cannot be compared must be False.
+_NEEDS_CHECK = frozenset(("==", "!=", "in", "not_in"))
+
+
+class Predicate:
+    """`field op threshold`: evaluates without recording. Raises `UnknownOperator` for an unknown operator."""
+
+    __slots__ = ("_check", "_compare", "field", "op", "reason", "threshold")
+
+    def __init__(self, field: str, op: str, threshold: Any, reason: str | None = None) -> None:
+        self.field = field
+        self.op = op
+        self.threshold = threshold
+        self.reason = reason or f"{field}_failed"
+        self._compare = comparison(op)
+        self._check = op in _NEEDS_CHECK
+
+    def holds(self, value: Any) -> bool:
+        """Whether the value satisfies the predicate; False where it cannot be compared. Never raises."""
+        try:
+            if self._check and not comparable(value):
+                return False
+            return bool(self._compare(value, self.threshold))
+        except Exception:
+            return False
+
+
+class StepRule(Predicate):
+    """A rule of a step, made by `step.require(...)`."""
+
+    __slots__ = ("_number", "_record", "_step", "counts")
+
+    def __init__(self, step: Step, number: int, field: str, op: str, threshold: Any, reason: str | None) -> None:
+        super().__init__(field, op, threshold, reason)
+        self._step = step
+        self._number = number
+        self._record = step._record_row
+        self.counts: Counter[int] = Counter()  # by Op, counted where rows are encoded
+
+    def passes(self, item_id: Any, value: Any) -> bool:
+        """Whether `value` satisfies the rule. Records what was observed, and on False the rejection too."""
+        try:
+            if self._check and not comparable(value):
+                passed = False
+            else:
+                passed = bool(self._compare(value, self.threshold))
+        except Exception:
+            passed = False
+        self._record((Op.RULE_PASSED if passed else Op.RULE_FAILED, item_id, self._number, value))
+        return passed
+
+    def recorded(self) -> Rule:
+        """The rule as it travels, with its counts so far."""
+        passed, failed = self.counts[Op.RULE_PASSED], self.counts[Op.RULE_FAILED] + self.counts[Op.RULE_ALSO_FAILED]
+        return Rule(
+            field=str(self.field),
+            op=self.op,
+            threshold=json_text(self.threshold)[0],
+            reason=str(self.reason),
+            evaluated=passed + failed,
+            failed=failed,
+        )
+
+
+class RuleSet:
+    """Several rules evaluated together, all of them on every item, so that none hides another."""
+
+    __slots__ = ("_rules", "_step")
+
+    def __init__(self, step: Step, rules: Sequence[StepRule]) -> None:
+        self._step = step
+        self._rules = tuple(rules)
+
+    def passes(self, item_id: Any, values: Mapping[str, Any]) -> bool:
+        """Whether every rule holds for `values` (field -> value; a missing field fails its rule).
+
+        Every rule's outcome is recorded; the first that fails gives the rejection its reason.
+        """
+        record = self._step._record_row
+        passed = True
+        for rule in self._rules:
+            value = None
+            with guard:
+                value = values.get(rule.field)
+            if rule.holds(value):
+                record((Op.RULE_PASSED, item_id, rule._number, value))
+            else:
+                record((Op.RULE_FAILED if passed else Op.RULE_ALSO_FAILED, item_id, rule._number, value))
+                passed = False
+        return passed

@@ -1,0 +1,222 @@
+"""A run: one execution of a pipeline, for one decided unit."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from contextvars import Token
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from dxray.sdk import context
+from dxray.sdk.fields import Fields, error_text, now_us
+from dxray.sdk.guard import guard
+from dxray.sdk.settings import Settings
+from dxray.sdk.step import SamplingStep, Step
+from dxray.sdk.capture import SAMPLE_P, Sampler
+from dxray.wire.records import AnyRecord, RunStatus
+from dxray.wire.records import Run as RunRecord
+
+if TYPE_CHECKING:
+    from dxray.sdk.channel import Channel
+
+
+class Run(Fields):
+    """One execution of a pipeline; made by `XRay.run(...)`, used as a context manager."""
+
+    __slots__ = (
+        "_announced",
+        "_attempts",
+        "_channel",
+        "_joined",
+        "_last_ended",
+        "_open_steps",
+        "_origin",
+        "_parent_run_id",
+        "_pipeline",
+        "_position",
+        "_project",
+        "_resumed",
+        "_settings",
+        "_status",
+        "_token",
+        "_trace_id",
+        "_variant",
+        "run_id",
+    )
+
+    def __init__(
+        self,
+        pipeline: str,
+        channel: Channel,
+        settings: Settings,
+        run_id: str,
+        *,
+        origin: str = "s",
+        position: int = 0,
+        joined: bool = False,
+    ) -> None:
+        super().__init__()
+        self.run_id = run_id
+        self._pipeline = pipeline
+        self._channel = channel
+        self._settings = settings
+        self._project = settings.project
+        self._origin = origin  # what step ids begin with, so that processes that share a run never share one
+        self._position = position
+        self._joined = joined  # the run belongs to another process; this one only adds steps
+        self._status: RunStatus = "running"
+        self._open_steps: dict[int, Step] = {}
+        self._last_ended: dict[str | None, str] = {}
+        self._attempts: dict[tuple[str | None, str], int] = {}
+        self._resumed = False  # began in another process: what this one does not know, it leaves as it is
+        self._announced = 0
+        self._token: Token[Any] | None = None
+        self._variant: str | None = None
+        self._parent_run_id: str | None = None
+        self._trace_id: str | None = None
+
+    @property
+    def url(self) -> str:
+        """Where a person can look at this run."""
+        return f"{self._settings.api_url}/ui/runs/{self.run_id}"
+
+    def step(
+        self,
+        name: str,
+        step_type: str | None = None,
+        *,
+        after: Iterable[Step] | Step | None = None,
+        attempt: int | None = None,
+        capture: str | None = None,
+    ) -> Step:
+        """A step of this run, to be used with `with`.
+
+        `after`: the steps whose items it takes, where that is not simply the step before. `attempt`
+        counts retries; by default one more than a step of this name that failed before it.
+        `capture`: `auto`, `full`, `sample` or `none` of the evidence.
+        """
+        position = self._position
+        self._position = position + 1
+        step = Step(self, name, step_type, capture or self._settings.capture, position)
+        with guard:
+            if step._capture == "sample":
+                step._sampler = Sampler(SAMPLE_P)
+                step.__class__ = SamplingStep
+            elif step._capture == "none":
+                step._sampler = Sampler(0.0)
+                step.__class__ = SamplingStep
+            parent = context.STEP.get()
+            if parent is not None and parent._run is self:
+                step._parent_step_id = parent.step_id
+            if after is not None:
+                step._after = [s if isinstance(s, str) else s.step_id for s in ([after] if isinstance(after, Step | str) else after)]
+            elif step._parent_step_id in self._last_ended:
+                step._after = [self._last_ended[step._parent_step_id]]
+                step._after_inferred = True
+            step._attempt = attempt or self._attempts.get((step._parent_step_id, name), 0) + 1
+            self._open_steps[position] = step
+        return step
+
+    def wait(self) -> None:
+        """The run stops here until a person acts; `xray.resume(run_id)` goes on, days later if need be."""
+        with guard:
+            self._status = "waiting"
+            self._announced = 0
+
+    def why(self, item: Any, timeout: float = 10.0) -> Any:
+        """Why `item` got where it got: ships what is recorded so far, then asks the server.
+
+        Raises what `dxray.Client` raises: this asks, it does not record.
+        """
+        from dxray import Client
+
+        self._channel.flush(timeout)
+        return Client(self._settings.api_url, api_key=self._settings.api_key).why(self.run_id, str(item))
+
+    # -- a context manager -----------------------------------------------------------------------
+
+    def __enter__(self) -> Run:
+        context.install()
+        self._token = context.RUN.set(self)
+        if self._started_at is None and not (self._joined or self._resumed):
+            self._start()
+        self._channel.opened(self)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        with guard:
+            if self._token is not None:
+                context.reset(context.RUN, self._token)
+            self._finish(error)
+        if self._settings.offline_mode == "strict" and not self._joined:
+            self._channel.insist(self._settings.strict_timeout, self.run_id, masks=error is not None)
+
+    def _finish(self, error: BaseException | None) -> None:
+        for step in list(self._open_steps.values()):
+            step._finish(None)  # left open by a generator or a thread that is gone
+            self._step_ended(step)
+        if error is not None:
+            self._error = error_text(error)
+            self._status = "failed"
+        elif self._status == "running":
+            self._status = "completed"
+        if self._status != "waiting":
+            self._end()
+        self._channel.ended(self)
+
+    # -- steps -----------------------------------------------------------------------------------
+
+    def _step_id(self, position: int) -> str:
+        return f"{self._origin}{position + 1}"
+
+    def _step_ended(self, step: Step) -> None:
+        if self._open_steps.pop(step._position, None) is None:
+            return
+        parent = step._parent_step_id
+        self._last_ended[parent] = step.step_id
+        if step._error is not None:
+            self._attempts[parent, step._name] = step._attempt
+        else:
+            self._attempts.pop((parent, step._name), None)
+        self._channel.ended(step)
+
+    # -- records, made in the background ---------------------------------------------------------
+
+    def _records(self) -> list[AnyRecord]:
+        """This run's version as it stands; none where the run belongs to another process."""
+        if self._joined:
+            return []
+        record = RunRecord(
+            run_id=self.run_id,
+            version=now_us(),
+            pipeline=self._pipeline,
+            status=self._status,
+            environment=self._settings.environment,
+            code_version=self._settings.code_version,
+            variant=self._variant,
+            parent_run_id=self._parent_run_id,
+            trace_id=self._trace_id,
+        )
+        self._fill(record, self._project)
+        return [record]
+
+    def _progress(self) -> list[AnyRecord]:
+        """What a reader should see of this run while it is open: itself and its open steps, once each."""
+        records: list[AnyRecord] = []
+        if not self._announced:
+            self._announced = 1
+            records += self._records()
+        for step in list(self._open_steps.values()):
+            if step._started_at is None:
+                continue
+            step._spill_all()
+            if not step._announced:
+                step._announced = True
+                records += step._records()
+        return records
+
+
+def resumed_position() -> int:
+    """Where a process that joins a run begins to number its steps: after all that began before."""
+    return int(time.time())

@@ -1,0 +1,496 @@
+"""A step: where a pipeline says what became of its items.
+
+`reject`, `accept` and their like append one tuple to a list. Every 512 rows the caller encodes them
+(`_spill`), so a step of ten million items holds no more in memory than a step of a thousand.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from contextvars import Token
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from dxray.sdk import context, wide
+from dxray.sdk.capture import FULL_EVENTS, SAMPLE_P, Sampler
+from dxray.sdk.chunk import Row, encode_rows
+from dxray.sdk.fields import Fields, error_text, now_us
+from dxray.sdk.guard import guard
+from dxray.sdk.rules import Predicate, RuleSet, StepRule
+from dxray.sdk.values import json_text, plain
+from dxray.wire.records import AnyRecord, Decision, Op, Rule
+from dxray.wire.records import Step as StepRecord
+
+if TYPE_CHECKING:
+    from dxray.sdk.run import Run
+
+CHUNK = 512
+LEFT_FOR_FLUSHER = 64  # fewer rows than this are encoded in the background when a step ends
+
+_copy = dict.copy
+
+
+class Step(Fields):
+    """One stage of a run; made by `run.step(...)`, used as a context manager.
+
+    No method raises for what is recorded; the pipeline's own exceptions pass through and are noted.
+    """
+
+    __slots__ = (
+        "_after",
+        "_after_inferred",
+        "_announced",
+        "_attempt",
+        "_capture",
+        "_consumed",
+        "_cutoff",
+        "_decisions",
+        "_decisions_sent",
+        "_emitted",
+        "_extras",
+        "_input_count",
+        "_limit",
+        "_lock",
+        "_name",
+        "_output_count",
+        "_parent_step_id",
+        "_position",
+        "_record_row",
+        "_rows",
+        "_rules",
+        "_run",
+        "_sampler",
+        "_token",
+        "_type",
+        "step_id",
+    )
+
+    def __init__(self, run: Run, name: str, step_type: str | None, capture: str, position: int) -> None:
+        super().__init__()
+        self._run = run
+        self._name = name
+        self._type = step_type
+        self._position = position
+        self._capture = capture
+        self.step_id = run._step_id(position)
+        self._rows: list[Row] = []
+        self._record_row = self._rows.append
+        self._limit = CHUNK
+        self._lock = threading.Lock()
+        self._emitted = 0
+        self._extras = False
+        self._rules: list[StepRule] = []
+        self._decisions: list[Decision] = []
+        self._decisions_sent = 0
+        self._consumed: set[Any] | None = None
+        self._cutoff: int | None = None
+        self._input_count: int | None = None
+        self._output_count: int | None = None
+        self._after: list[str] | None = None
+        self._after_inferred = False
+        self._attempt = 1
+        self._parent_step_id: str | None = None
+        self._sampler: Sampler | None = None
+        self._token: Token[Any] | None = None
+        self._announced = False
+
+    # -- what became of an item ------------------------------------------------------------------
+
+    def accept(self, item_id: Any, reason: str | None = None, evidence: Any = None, *, by: str | None = None) -> None:
+        """The item goes on. `by`: who decided, when not code: `rule`, `model`, `person`."""
+        try:
+            rows = self._rows
+            rows.append((1, item_id, reason, None if evidence is None else _copy(evidence)))
+            if by is not None:
+                self._amend(rows, item_id, by)
+            if len(rows) >= self._limit:
+                self._spill()
+        except Exception as error:
+            self._oddly(Op.ACCEPTED, item_id, reason, evidence, error)
+
+    def reject(self, item_id: Any, reason: str, evidence: Any = None, *, by: str | None = None) -> None:
+        """The item stops here. `reason` is a short code, `evidence` the facts, copied one level deep."""
+        try:
+            rows = self._rows
+            rows.append((2, item_id, reason, None if evidence is None else _copy(evidence)))
+            if by is not None:
+                self._amend(rows, item_id, by)
+            if len(rows) >= self._limit:
+                self._spill()
+        except Exception as error:
+            self._oddly(Op.REJECTED, item_id, reason, evidence, error)
+
+    def produce(
+        self,
+        item_id: Any,
+        name: str | None = None,
+        parents: Sequence[Any] | None = None,
+        *,
+        kind: str | None = None,
+        evidence: Any = None,
+    ) -> None:
+        """The item enters the run here. `parents` are the items it came from; they are consumed here."""
+        try:
+            rows = self._rows
+            if parents:
+                if isinstance(parents, str | int):
+                    parents = (parents,)
+                self._consume(parents)
+                parents = list(parents)
+            if kind is None and evidence is None:
+                rows.append((0, item_id, name, parents or None))
+            else:
+                rows.append((12, item_id, [name, parents, kind], None if evidence is None else _copy(evidence)))
+            if len(rows) >= self._limit:
+                self._spill()
+        except Exception as error:
+            self._oddly(Op.PRODUCED_WITH, item_id, [name, None, kind], evidence, error)
+
+    def merge(self, item_id: Any, into: Any, evidence: Any = None) -> None:
+        """The item is the same as, or became part of, `into`."""
+        self._add((Op.MERGED, item_id, into, None if evidence is None else plain_evidence(evidence)))
+
+    def score(self, item_id: Any, score: float, parts: Mapping[str, float] | None = None) -> None:
+        """An item's score here, and the parts it is made of. An observation, not an outcome."""
+        self._add((Op.SCORED, item_id, score, None if parts is None else plain_evidence(parts)))
+
+    def refer(self, item_id: Any, to: Any, kind: str = "beaten_by") -> None:
+        """The item relates to another: `beaten_by` or `duplicate_of`."""
+        self._add((Op.REFERS, item_id, to, kind))
+
+    def cutoff(self, k: int) -> None:
+        """Of the items scored here the best `k` go on; the others are outranked."""
+        with guard:
+            self._cutoff = int(k)
+
+    def decide(
+        self,
+        decision: str,
+        selected: Any = None,
+        reason: str | None = None,
+        score: float | None = None,
+        alternatives: Iterable[Any] | None = None,
+    ) -> None:
+        """A choice: one winner or a list of them, and the alternatives it was made from.
+
+        An alternative is an id, or `{"id": ..., "score": ..., "reason": ...}`. Whatever else was
+        scored at this step and is not named is outranked too.
+        """
+        with guard:
+            winners = list(selected) if isinstance(selected, list | tuple | set) else [selected]
+            winners = [winner for winner in winners if winner is not None]
+            others = [alternative_parts(other) for other in alternatives or ()]
+            won = {str(winner) for winner in winners}
+            rows: list[Row] = [(Op.OUTRANKED, i, why, points) for i, points, why in others if str(i) not in won]
+            rows += [(Op.SELECTED, winner, reason, score if len(winners) == 1 else None) for winner in winners]
+            for row in rows:
+                self._add(row)
+            self._decisions.append(
+                Decision(
+                    run_id=self._run.run_id,
+                    step_id=self.step_id,
+                    number=len(self._decisions),
+                    decision=str(decision),
+                    selected=[str(winner) for winner in winners],
+                    reason=None if reason is None else str(reason),
+                    score=None if score is None else float(score),
+                    alternatives=json_text([{"id": i, "score": s, "reason": w} for i, s, w in others])[0],
+                    at=now_us(),
+                )
+            )
+
+    # -- rules -----------------------------------------------------------------------------------
+
+    def require(self, field: str, op: str, threshold: Any, reason: str | None = None) -> Predicate:
+        """A rule `field op threshold`, recorded, so that another threshold can be tried later.
+
+        Operators: `< <= > >= == != in not_in between`. `rule.passes(item_id, value)` evaluates it.
+        An unknown operator never passes, and is counted as a mistake of recording.
+        """
+        with guard:
+            for known in self._rules:
+                if (known.field, known.op, known.reason) == (field, op, reason) and known.threshold == threshold:
+                    return known
+            rule = StepRule(self, len(self._rules), field, op, threshold, reason)
+            self._rules.append(rule)
+            return rule
+        return NeverPasses()
+
+    def require_all(self, rules: Iterable[Any]) -> Any:
+        """Several rules, all evaluated on every item. Takes rules or `(field, op, threshold, reason)`."""
+        with guard:
+            made = [rule if isinstance(rule, StepRule) else self.require(*rule) for rule in rules]
+            return RuleSet(self, [rule for rule in made if isinstance(rule, StepRule)])
+        return NeverPasses()
+
+    # -- many at once ----------------------------------------------------------------------------
+
+    def produce_many(
+        self, ids: Any, names: Any = None, parents: Sequence[Any] | None = None, evidence: Mapping[str, Any] | None = None
+    ) -> None:
+        """Items that enter here, in bulk. `parents` holds for all of them; columns are lists or arrays."""
+        with guard:
+            if parents:
+                for number, item_id in enumerate(ids):
+                    columns = evidence or {}
+                    facts = {key: column[number] for key, column in columns.items()} or None
+                    self.produce(item_id, names[number] if names is not None else None, parents, evidence=facts)
+            else:
+                wide.record(self, Op.PRODUCED, ids, names, evidence)
+
+    def accept_many(self, ids: Any, reason: str | None = None, evidence: Mapping[str, Any] | None = None) -> None:
+        """Items that go on, in bulk: lists, NumPy or Arrow arrays of equal length."""
+        with guard:
+            wide.record(self, Op.ACCEPTED, ids, reason, evidence)
+
+    def reject_many(self, ids: Any, reason: Any, evidence: Mapping[str, Any] | None = None) -> None:
+        """Items that stop here, in bulk. `reason` is one code for all, or a column of codes."""
+        with guard:
+            wide.record(self, Op.REJECTED, ids, reason, evidence)
+
+    def score_many(self, ids: Any, scores: Any, parts: Mapping[str, Any] | None = None) -> None:
+        """Scores in bulk."""
+        with guard:
+            wide.record(self, Op.SCORED, ids, scores, parts)
+
+    def filtered(self, before: Iterable[Any], after: Iterable[Any], reason: str, key: Any = None) -> list[Any]:
+        """Record a filter from what it was given and what it left; returns what it left, as a list.
+
+        `key` says how to get an item's id: a function, or the name of an attribute or key; by default
+        the item's `id`, or the item itself.
+        """
+        left = list(after)
+        with guard:
+            kept = [wide.id_of(item, key) for item in left]
+            here = {str(i) for i in kept}
+            gone = [i for i in (wide.id_of(item, key) for item in before) if str(i) not in here]
+            self.accept_many(kept)
+            self.reject_many(gone, reason)
+        return left
+
+    def mask(self, frame: Any, keep: Any, reason: str, id: Any = None) -> Any:  # noqa: A002 - the contract's name
+        """Record a boolean mask over a frame, array or list, and return what it keeps.
+
+        `id` names the column (or attribute) that holds the ids; by default the frame's index.
+        """
+        kept = wide.masked(frame, keep)
+        with guard:
+            ids = wide.ids_of(frame, id)
+            flags = list(keep)
+            self.accept_many([i for i, flag in zip(ids, flags, strict=True) if flag])
+            self.reject_many([i for i, flag in zip(ids, flags, strict=True) if not flag], reason)
+        return kept
+
+    # -- counts ----------------------------------------------------------------------------------
+
+    def set_input_count(self, count: int) -> None:
+        """How many items came in, where not every one is recorded."""
+        with guard:
+            self._input_count = int(count)
+
+    def set_output_count(self, count: int) -> None:
+        """How many items go on."""
+        with guard:
+            self._output_count = int(count)
+
+    # -- a context manager -----------------------------------------------------------------------
+
+    def __enter__(self) -> Step:
+        self._token = context.STEP.set(self)
+        self._start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        with guard:
+            if self._token is not None:
+                context.reset(context.STEP, self._token)
+            self._finish(error)
+            self._run._step_ended(self)
+
+    def _finish(self, error: BaseException | None) -> None:
+        self._end()
+        if error is not None:
+            self._error = error_text(error)
+        while len(self._rows) > LEFT_FOR_FLUSHER:
+            self._spill()
+
+    # -- rows ------------------------------------------------------------------------------------
+
+    def _add(self, row: Row) -> None:
+        rows = self._rows
+        rows.append(row)
+        if len(rows) >= self._limit:
+            self._spill()
+
+    def _amend(self, rows: list[Row], item_id: Any, by: str) -> None:
+        """Give the row just appended its `by`; another thread may have appended since."""
+        for number in range(len(rows) - 1, -1, -1):
+            row = rows[number]
+            if row[1] is item_id:
+                rows[number] = (*row[:4], {**(row[4] if len(row) > 4 else {}), "by": str(by)})
+                self._extras = True
+                return
+
+    def _oddly(self, op: int, item_id: Any, a: Any, evidence: Any, error: Exception) -> None:
+        """Evidence that is no dict: recorded as what it can be turned into."""
+        with guard:
+            if isinstance(error, TypeError) and not isinstance(evidence, dict):
+                self._add((op, item_id, a, plain_evidence(evidence)))
+            else:
+                guard.caught(error)
+
+    def _consume(self, parents: Sequence[Any]) -> None:
+        if self._consumed is None:
+            self._consumed = set()
+        for parent in parents:
+            if parent not in self._consumed:
+                self._consumed.add(parent)
+                self._rows.append((6, parent, None, None))
+
+    def _spill(self, wait: bool = False) -> None:
+        """Encode the oldest rows and hand them to the channel. Another thread doing so is enough."""
+        if not self._lock.acquire(blocking=wait):
+            return
+        try:
+            rows = self._rows
+            chunk = rows[:CHUNK]
+            if not chunk:
+                return
+            del rows[: len(chunk)]  # appends go to the end meanwhile, so nothing is lost between the two
+            first = self._emitted
+            self._emitted = first + len(chunk)
+            if self._capture != "full":
+                self._sample_from_here()
+            rules = self._count_rules(chunk) if self._rules else []
+            p = self._sampler.p if self._sampler is not None else None
+            record = encode_rows(
+                self._run.run_id, self.step_id, first, now_us(), chunk, rules, p, self._extras
+            )
+            self._run._channel.put(record, len(chunk), self)
+        finally:
+            self._lock.release()
+
+    def _count_rules(self, chunk: Sequence[Row]) -> list[Rule]:
+        counted = Counter((row[0], row[2]) for row in chunk if 8 <= row[0] <= 10)
+        for (op, number), n in counted.items():
+            self._rules[number].counts[op] += n
+        return [rule.recorded() for rule in self._rules]
+
+    def _sample_from_here(self) -> None:
+        """Past the first events of an `auto` step, evidence is sampled."""
+        if self._emitted >= FULL_EVENTS:
+            if self._sampler is None:
+                self._sampler = Sampler(SAMPLE_P)
+                self.__class__ = SamplingStep
+        else:
+            self._limit = min(CHUNK, FULL_EVENTS - self._emitted)
+
+    def _spill_all(self) -> None:
+        """Encode whatever waits; called in the background."""
+        while self._rows:
+            self._spill(wait=True)
+
+    def _records(self) -> list[AnyRecord]:
+        """This step's version as it stands, and the decisions made since the last."""
+        ended = self._ended_at is not None
+        decisions, self._decisions_sent = self._decisions[self._decisions_sent :], len(self._decisions)
+        record = StepRecord(
+            run_id=self._run.run_id,
+            step_id=self.step_id,
+            version=now_us(),
+            name=self._name,
+            position=self._position,
+            type=self._type,
+            parent_step_id=self._parent_step_id,
+            after=self._after,
+            after_inferred=self._after_inferred,
+            attempt=self._attempt,
+            input_count=self._input_count,
+            output_count=self._output_count,
+            cutoff=self._cutoff,
+            rules=[rule.recorded() for rule in self._rules],
+            events=self._emitted if ended else None,
+        )
+        self._fill(record, self._run._project)
+        return [*decisions, record]
+
+
+class SamplingStep(Step):
+    """A step that keeps the evidence of some events only. A step becomes one while it is open."""
+
+    __slots__ = ()
+
+    def accept(self, item_id: Any, reason: str | None = None, evidence: Any = None, *, by: str | None = None) -> None:
+        """As `Step.accept`."""
+        self._sampled(Op.ACCEPTED, item_id, reason, evidence, by)
+
+    def reject(self, item_id: Any, reason: str, evidence: Any = None, *, by: str | None = None) -> None:
+        """As `Step.reject`."""
+        self._sampled(Op.REJECTED, item_id, reason, evidence, by)
+
+    def produce(
+        self,
+        item_id: Any,
+        name: str | None = None,
+        parents: Sequence[Any] | None = None,
+        *,
+        kind: str | None = None,
+        evidence: Any = None,
+    ) -> None:
+        """As `Step.produce`."""
+        if evidence is None:
+            super().produce(item_id, name, parents, kind=kind)
+            return
+        with guard:
+            if parents:
+                parents = [parents] if isinstance(parents, str | int) else list(parents)
+                self._consume(parents)
+        self._sampled(Op.PRODUCED_WITH, item_id, [name, parents or None, kind], evidence, None)
+
+    def _sampled(self, op: int, item_id: Any, reason: Any, evidence: Any, by: str | None) -> None:
+        with guard:
+            extra: dict[str, Any] = {} if by is None else {"by": str(by)}
+            if evidence is not None:
+                cause = self._sampler.cause(item_id, reason if op != Op.PRODUCED_WITH else None) if self._sampler is not None else None
+                if cause is None:
+                    evidence = False
+                else:
+                    evidence = plain_evidence(evidence)
+                    if cause != "chance":
+                        extra["kept"] = cause
+            if extra:
+                self._extras = True
+                self._add((op, item_id, reason, evidence, extra))
+            else:
+                self._add((op, item_id, reason, evidence))
+
+
+class NeverPasses(Predicate):
+    """What a rule that could not be made becomes: it rejects nothing by itself and passes nothing."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        super().__init__("", "==", None)
+
+    def passes(self, item_id: Any, value: Any) -> bool:
+        """False."""
+        return False
+
+
+def plain_evidence(evidence: Any) -> dict[Any, Any]:
+    """A dict of any evidence: one level copied, or `{"value": ...}` where it has no keys."""
+    if isinstance(evidence, Mapping):
+        return dict(evidence)
+    simpler = plain(evidence)
+    return simpler if isinstance(simpler, dict) else {"value": evidence}
+
+
+def alternative_parts(other: Any) -> tuple[Any, float | None, str | None]:
+    """(id, score, reason) of an alternative as a user writes it."""
+    if isinstance(other, Mapping):
+        item_id = other.get("id", other.get("item_id"))
+        return item_id, other.get("score"), other.get("reason")
+    return other, None, None

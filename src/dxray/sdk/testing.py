@@ -1,0 +1,151 @@
+"""For tests of code that records: capture what it records in memory, without a server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from dxray.sdk import channel as channels
+from dxray.sdk.transport import Answer, Fate
+from dxray.wire.codec import inflate, unpack_batch, unpack_record
+from dxray.wire.records import AnyRecord, Decision, Events, Op, Run, Step
+
+OUTCOME_OF = {
+    Op.PRODUCED: "produced",
+    Op.PRODUCED_WITH: "produced",
+    Op.ACCEPTED: "accepted",
+    Op.REJECTED: "rejected",
+    Op.SELECTED: "selected",
+    Op.OUTRANKED: "outranked",
+    Op.MERGED: "merged",
+    Op.CONSUMED: "consumed",
+    Op.RULE_FAILED: "rejected",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """One event as it was recorded."""
+
+    run_id: str
+    step_name: str
+    item_id: str
+    outcome: str | None  # None: a score, a rule passed, a reference
+    reason: str | None
+    evidence: dict[str, Any] | None
+
+
+@dataclass(slots=True)
+class Capture:
+    """What was recorded. `runs`, `steps` and `events` flush first, so they are always up to date."""
+
+    records: list[AnyRecord] = field(default_factory=list)
+
+    @property
+    def runs(self) -> list[Run]:
+        """The last version of each run, in order of starting."""
+        return list(self._last(Run, lambda run: run.run_id).values())
+
+    @property
+    def steps(self) -> list[Step]:
+        """The last version of each step, in order of starting."""
+        return list(self._last(Step, lambda step: (step.run_id, step.step_id)).values())
+
+    @property
+    def decisions(self) -> list[Decision]:
+        """Every decision."""
+        self._flush()
+        return [record for record in self.records if isinstance(record, Decision)]
+
+    @property
+    def events(self) -> list[Recorded]:
+        """Every event, in order."""
+        names = {(step.run_id, step.step_id): step.name for step in self.steps}
+        return [
+            event
+            for chunk in self.records
+            if isinstance(chunk, Events)
+            for event in _rows(chunk, names.get((chunk.run_id, chunk.step_id), ""))
+        ]
+
+    def outcomes(self, step_name: str) -> dict[str, str]:
+        """Each item's last outcome at a step."""
+        return {e.item_id: e.outcome for e in self.events if e.step_name == step_name and e.outcome is not None}
+
+    def _flush(self) -> None:
+        for channel in list(channels._channels.values()):
+            channel.flush(5.0)
+
+    def _last(self, kind: type[Any], key: Any) -> dict[Any, Any]:
+        self._flush()
+        last: dict[Any, Any] = {}
+        for record in self.records:
+            if isinstance(record, kind) and (key(record) not in last or last[key(record)].version <= record.version):
+                last[key(record)] = record
+        return last
+
+    def _post(self, data: bytes) -> Answer:
+        batch = unpack_batch(inflate(data, "zstd"))
+        self.records.extend(unpack_record(raw) for raw in batch.records)
+        return Answer(Fate.COMMITTED)
+
+
+class _MemoryTransport:
+    target: Capture | None = None
+
+    def __init__(self, api_url: str, api_key: str | None) -> None:
+        self._capture = _MemoryTransport.target
+
+    def post(self, data: bytes) -> Answer:
+        return self._capture._post(data) if self._capture is not None else Answer(Fate.REFUSED)
+
+    def close(self) -> None:
+        return None
+
+
+@contextmanager
+def capture() -> Iterator[Capture]:
+    """Everything recorded inside goes to the `Capture`, whatever server an `XRay` names.
+
+    As a pytest fixture:
+
+        @pytest.fixture
+        def xray_capture():
+            with dxray.testing.capture() as captured:
+                yield captured
+    """
+    from dxray.sdk import transport
+
+    captured = Capture()
+    kept_channels, kept_transport = dict(channels._channels), transport.Transport
+    channels._channels.clear()
+    _MemoryTransport.target = captured
+    transport.Transport = _MemoryTransport  # type: ignore[misc,assignment]
+    try:
+        yield captured
+    finally:
+        for channel in list(channels._channels.values()):
+            channel.close()
+        transport.Transport = kept_transport  # type: ignore[misc]
+        channels._channels.clear()
+        channels._channels.update(kept_channels)
+
+
+def _rows(chunk: Events, step_name: str) -> Iterator[Recorded]:
+    for number, op in enumerate(chunk.ops):
+        a = chunk.a[number] if isinstance(chunk.a, list) else None
+        b = chunk.b[number] if chunk.b is not None else None
+        reason = a if op in (Op.ACCEPTED, Op.REJECTED, Op.SELECTED, Op.OUTRANKED) else None
+        if Op.RULE_PASSED <= op <= Op.RULE_ALSO_FAILED:
+            rule = chunk.rules[a]
+            reason, b = (rule.reason if op != Op.RULE_PASSED else None), {rule.field: b}
+        yield Recorded(
+            run_id=chunk.run_id,
+            step_name=step_name,
+            item_id=str(chunk.ids[number]),
+            outcome=OUTCOME_OF.get(op),
+            reason=reason,
+            evidence=b if isinstance(b, dict) else None,
+        )

@@ -1,0 +1,166 @@
+"""Many items in one call: columns are taken as they are, without a loop over items.
+
+NumPy and Arrow are recognised by name and never imported: an array's buffer travels as bytes.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from dxray.sdk.fields import now_us
+from dxray.sdk.guard import guard
+from dxray.sdk.values import mend, plain
+from dxray.wire.records import Events, Op
+
+if TYPE_CHECKING:
+    from dxray.sdk.step import Step
+
+BLOCK = 16_384  # items a record
+
+
+def record(step: Step, op: int, ids: Any, a: Any, evidence: Mapping[str, Any] | None) -> None:
+    """Record `op` for all of `ids`; `a` is one value for all, or a column.
+
+    Raises ValueError where columns differ in length; the guard around the caller counts it.
+    """
+    ids = _sized(ids)
+    n = len(ids)
+    columns = {} if evidence is None else {str(key): _sized(column) for key, column in evidence.items()}
+    a_is_column = a is not None and not isinstance(a, str | int | float)
+    a = _sized(a) if a_is_column else a
+    for name, column in (("the second column", a if a_is_column else ids), *columns.items()):
+        if len(column) != n:
+            raise ValueError(f"{name} has {len(column)} values for {n} items")
+    while step._rows:  # what was recorded before comes first
+        step._spill(wait=True)
+    for start in range(0, n, BLOCK):
+        stop = min(start + BLOCK, n)
+        part_a = a[start:stop] if a_is_column else a
+        _put(step, op, ids[start:stop], part_a, a_is_column, {k: c[start:stop] for k, c in columns.items()})
+
+
+def _put(step: Step, op: int, ids: Any, a: Any, a_is_column: bool, columns: dict[str, Any]) -> None:
+    n = len(ids)
+    with step._lock:
+        first = step._emitted
+        step._emitted += n
+        if step._capture != "full":
+            step._sample_from_here()
+    event = Events(
+        run_id=step._run.run_id,
+        step_id=step.step_id,
+        first=first,
+        at=now_us(),
+        ops=bytes((op,)) * n,
+        ids=column_of(ids),
+        a=column_of(a) if a_is_column else None if a is None else [a] * n,
+        p=step._sampler.p if step._sampler is not None else None,
+    )
+    if columns and step._sampler is not None:
+        causes = [step._sampler.cause(i, a) for i in _listed(ids)]
+        rows = [number for number, cause in enumerate(causes) if cause is not None]
+        event.kept = {number: cause for number, cause in enumerate(causes) if cause not in (None, "chance")}
+        event.wide_rows = rows
+        columns = {key: [column[number] for number in rows] for key, column in columns.items()}
+    elif columns and step._capture == "none":
+        event.wide_rows, columns = [], {key: [] for key in columns}
+    if columns:
+        event.wide = {key: column_of(column) for key, column in columns.items()}
+    step._run._channel.put(_encoded(event), n, step)
+
+
+def _encoded(event: Events) -> bytes:
+    from dxray.sdk.chunk import _encode
+
+    try:
+        return _encode(event)
+    except Exception:
+        marks: list[str] = []
+        event.ids = mend(_listed(event.ids), marks)
+        event.a = None if event.a is None else mend(_listed(event.a), marks)
+        event.wide = {str(mend(k, marks)): mend(_listed(c), marks) for k, c in (event.wide or {}).items()} or None
+        event.marks = {0: sorted(set(marks))} if marks else {}
+        return _encode(event)
+
+
+def column_of(column: Any) -> Any:
+    """A column as it travels: a list, or the bytes of an array's buffer."""
+    kind = type(column)
+    if kind is list or kind is tuple:
+        return column
+    module = kind.__module__.partition(".")[0]
+    if module == "numpy" and column.dtype.kind in "iufb":
+        return {"numpy": column.dtype.str, "data": column.tobytes()}
+    if module == "pyarrow":
+        return {"arrow": _ipc(column)}
+    return _listed(column)
+
+
+def _ipc(column: Any) -> bytes:
+    pa = sys.modules["pyarrow"]
+    batch = pa.table({"c": column})
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, batch.schema) as writer:
+        writer.write_table(batch)
+    return bytes(sink.getvalue())
+
+
+def _sized(column: Any) -> Any:
+    """A snapshot that can be measured and sliced."""
+    kind = type(column)
+    if kind is list:
+        return column
+    module = kind.__module__.partition(".")[0]
+    if module in ("pandas", "polars"):
+        column = column.to_numpy()
+        return column if column.dtype.kind in "iufb" else column.tolist()
+    if module in ("numpy", "pyarrow"):
+        return column
+    return list(column)
+
+
+def _listed(column: Any) -> list[Any]:
+    kind = type(column)
+    if kind in (list, tuple):
+        return list(column)
+    if isinstance(column, dict) and "numpy" in column:
+        np = sys.modules["numpy"]
+        return list(np.frombuffer(column["data"], column["numpy"]).tolist())
+    simpler = plain(column)
+    return simpler if isinstance(simpler, list) else list(column)
+
+
+def id_of(item: Any, key: Any) -> Any:
+    """An item's id: by `key`, else its `id`, else itself."""
+    if callable(key):
+        return key(item)
+    if key is not None:
+        return item[key] if isinstance(item, Mapping) else getattr(item, key)
+    if isinstance(item, Mapping):
+        return item.get("id", item.get("item_id"))
+    return getattr(item, "id", item)
+
+
+def ids_of(frame: Any, id: Any) -> Iterable[Any]:  # noqa: A002
+    """The ids of a frame's rows: a column, the index, or each row's own."""
+    if isinstance(id, str) and hasattr(frame, "columns"):
+        return _listed(_sized(frame[id]))
+    if id is not None and not isinstance(id, str) and not callable(id):
+        return _listed(_sized(id))
+    if hasattr(frame, "index") and hasattr(frame, "columns"):
+        return _listed(_sized(frame.index))
+    return [id_of(item, id) for item in frame]
+
+
+def masked(frame: Any, keep: Any) -> Any:
+    """What a mask keeps of a frame, an array or a list, by the frame's own means."""
+    if type(frame).__module__.partition(".")[0] == "polars":
+        return frame.filter(keep)
+    if isinstance(frame, list | tuple):
+        return [item for item, flag in zip(frame, keep, strict=True) if flag]
+    return frame[keep]
+
+
+__all__ = ["Op", "column_of", "guard", "id_of", "ids_of", "masked", "record"]

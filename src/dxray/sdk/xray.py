@@ -1,0 +1,229 @@
+"""`XRay`: a pipeline's recorder, and the door to runs and steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
+from typing import Any
+
+from dxray.sdk import context, decorators
+from dxray.sdk.channel import Channel, channel_for
+from dxray.sdk.fields import now_us
+from dxray.sdk.guard import guard, logger
+from dxray.sdk.null import NULL_RUN, NULL_STEP, NullRun, NullStep
+from dxray.sdk.run import Run, resumed_position
+from dxray.sdk.settings import Settings, resolve
+from dxray.sdk.step import Step
+from dxray.wire.ids import is_run_id, new_run_id, uuid7_hex
+
+RUN_HEADER = "dxray-run-id"
+STEP_HEADER = "dxray-step-id"
+PIPELINE_HEADER = "dxray-pipeline"
+
+
+class XRay:
+    """Records the runs of one pipeline.
+
+    Args, each also a `DXRAY_*` variable: `api_url` of the server; `api_key`; `project`;
+    `offline_mode` (`buffer` keeps what cannot be sent on disk, `drop` does not, `strict` raises
+    DeliveryError at the end of a run that was not acknowledged); `capture` of evidence (`auto`,
+    `full`, `sample`, `none`); `environment`; `code_version`; `spool_dir`; `disabled`.
+    """
+
+    def __init__(
+        self,
+        pipeline: str,
+        api_url: str | None = None,
+        *,
+        api_key: str | None = None,
+        project: str | None = None,
+        offline_mode: str | None = None,
+        capture: str | None = None,
+        environment: str | None = None,
+        code_version: str | None = None,
+        spool_dir: str | None = None,
+        strict_timeout: float | None = None,
+        disabled: bool | None = None,
+    ) -> None:
+        self.pipeline = str(pipeline)
+        self._settings: Settings = resolve(
+            api_url=api_url,
+            api_key=api_key,
+            project=project,
+            offline_mode=offline_mode,
+            capture=capture,
+            environment=environment,
+            code_version=code_version,
+            spool_dir=spool_dir,
+            strict_timeout=strict_timeout,
+            disabled=disabled,
+        )
+        self._channel: Channel | None = None if self._settings.disabled else channel_for(self._settings)
+
+    @property
+    def api_url(self) -> str:
+        """The server this records to."""
+        return self._settings.api_url
+
+    def run(
+        self,
+        input: Any = None,  # noqa: A002 - the contract's name
+        *,
+        run_id: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        variant: str | None = None,
+        code_version: str | None = None,
+        environment: str | None = None,
+        parent_run_id: str | None = None,
+        trace_id: str | None = None,
+    ) -> Run | NullRun:
+        """One execution, to be used with `with`. A `run_id` that is none (`A-Za-z0-9._:-`, 1 to 128) is replaced."""
+        channel = self._channel
+        if channel is None:
+            return NULL_RUN
+        try:
+            run = Run(self.pipeline, channel, self._settings, self._run_id(run_id))
+            if input is not None:
+                run._set_text("input", input)
+            if metadata is not None:
+                for key, value in metadata.items():
+                    run.set_metadata(key, value)
+            outer = context.RUN.get()
+            run._parent_run_id = parent_run_id or (outer.run_id if outer is not None else None)
+            run._variant = variant
+            run._trace_id = trace_id
+            if code_version is not None or environment is not None:
+                run._settings = _with(self._settings, code_version, environment)
+            return run
+        except Exception as error:
+            guard.caught(error)
+            return NULL_RUN
+
+    def resume(self, run_id: str) -> Run | NullRun:
+        """Go on with a run that waited for a person, in any process, any time later."""
+        if self._channel is None:
+            return NULL_RUN
+        run = Run(
+            self.pipeline,
+            self._channel,
+            self._settings,
+            self._run_id(run_id),
+            origin=f"r{uuid7_hex()[-6:]}.",
+            position=resumed_position(),
+        )
+        run._resumed = True
+        return run
+
+    def _run_id(self, wanted: str | None) -> str:
+        if wanted is None:
+            return new_run_id()
+        if is_run_id(str(wanted)):
+            return str(wanted)
+        made = new_run_id()
+        logger.warning("dxray: a run_id has 1 to 128 of A-Z a-z 0-9 . _ : -; a given one does not, %s is used", made)
+        return made
+
+    # -- decorators ------------------------------------------------------------------------------
+
+    def observe(self, function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
+        """Decorator: each call is a run. Arguments are its input, what is returned its output.
+
+        For functions, coroutines and generators of both kinds. `options` go to `run(...)`.
+        """
+        return decorators.observe(self, function, options)
+
+    def step(self, name: str | None = None, step_type: str | None = None, **options: Any) -> Any:
+        """Decorator: each call is a step of the current run; outside a run it records nothing."""
+        return decorators.step(name, step_type, options)
+
+    # -- across processes ------------------------------------------------------------------------
+
+    def inject(self, carrier: MutableMapping[str, str] | None = None) -> MutableMapping[str, str]:
+        """Write which run and step this is into a mapping, e.g. a request's headers."""
+        carrier = {} if carrier is None else carrier
+        with guard:
+            run, step = context.RUN.get(), context.STEP.get()
+            if run is not None:
+                carrier[RUN_HEADER] = run.run_id
+                carrier[PIPELINE_HEADER] = run._pipeline
+            if step is not None:
+                carrier[STEP_HEADER] = step.step_id
+        return carrier
+
+    @contextmanager
+    def extract(self, carrier: Mapping[str, str]) -> Iterator[Run | NullRun]:
+        """Go on in the run that `inject` wrote: steps made inside belong to it. It ends where it began."""
+        run = NULL_RUN if self._channel is None else self._joined(carrier)
+        if not isinstance(run, Run):
+            yield run
+            return
+        with run:
+            step = _remote_step(run, carrier)
+            with context.entered(run, step):
+                yield run
+
+    def _joined(self, carrier: Mapping[str, str]) -> Run | NullRun:
+        found = {str(key).lower(): str(value) for key, value in carrier.items()}
+        run_id = found.get(RUN_HEADER, "")
+        if not is_run_id(run_id) or self._channel is None:
+            return NULL_RUN
+        return Run(
+            found.get(PIPELINE_HEADER, self.pipeline),
+            self._channel,
+            self._settings,
+            run_id,
+            origin=f"j{uuid7_hex()[-6:]}.",
+            position=resumed_position(),
+            joined=True,
+        )
+
+    # -- delivery --------------------------------------------------------------------------------
+
+    def flush(self, timeout: float = 5.0) -> bool:
+        """True when everything recorded so far is committed by the server."""
+        if self._channel is None:
+            return True
+        with guard:
+            return self._channel.flush(timeout)
+        return False
+
+    def sync_offline(self) -> dict[str, int]:
+        """Send what earlier processes could not: `{"synced": n, "failed": m}`, in runs."""
+        if self._channel is None:
+            return {"synced": 0, "failed": 0}
+        with guard:
+            return self._channel.sync_offline()
+        return {"synced": 0, "failed": 0}
+
+
+def _with(settings: Settings, code_version: str | None, environment: str | None) -> Settings:
+    from dataclasses import replace
+
+    return replace(
+        settings,
+        code_version=code_version or settings.code_version,
+        environment=environment or settings.environment,
+    )
+
+
+def _remote_step(run: Run, carrier: Mapping[str, str]) -> Step | None:
+    """The step the call came from, as a parent for the steps made here; it is never recorded again."""
+    step_id = {str(key).lower(): str(value) for key, value in carrier.items()}.get(STEP_HEADER)
+    if step_id is None:
+        return None
+    step = Step(run, "", None, "full", 0)
+    step.step_id = step_id
+    return step
+
+
+def current_run() -> Run | NullRun:
+    """The run the code is in; outside of any, one that records nothing and is falsy."""
+    return context.RUN.get() or NULL_RUN
+
+
+def current_step() -> Step | NullStep:
+    """The step the code is in; outside of any, one that records nothing and is falsy."""
+    return context.STEP.get() or NULL_STEP
+
+
+__all__ = ["XRay", "current_run", "current_step", "now_us"]

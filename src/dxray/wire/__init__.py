@@ -1,0 +1,1 @@
+"""What travels between a pipeline and a server: records, their codec, their ids."""

@@ -1,0 +1,55 @@
+"""The operators of rules, and how they compare: one meaning for the SDK, the server and replay."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from difflib import get_close_matches
+from typing import Any
+
+OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+    "==": operator.eq,
+    "!=": operator.ne,
+    "in": lambda value, members: value in members,
+    "not_in": lambda value, members: value not in members,
+    "between": lambda value, bounds: bounds[0] <= value <= bounds[1],
+}
+
+
+class UnknownOperator(ValueError):
+    """The operator is none of `OPERATORS`; the message names the nearest."""
+
+
+def comparison(op: str) -> Callable[[Any, Any], Any]:
+    """The function `(value, threshold) -> bool` of an operator. Raises `UnknownOperator`."""
+    try:
+        return OPERATORS[op]
+    except (KeyError, TypeError):
+        near = get_close_matches(str(op), OPERATORS, n=1, cutoff=0.3)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise UnknownOperator(f"operator {op!r} is not known{hint} Known: {' '.join(OPERATORS)}") from None
+
+
+def comparable(value: Any) -> bool:
+    """Whether a value can be compared at all: None and NaN cannot, and count as False."""
+    return value is not None and value == value
+
+
+def margin(op: str, value: Any, threshold: Any) -> float | None:
+    """How far a value is inside (>= 0) or outside (< 0) a numeric limit, in the value's unit; else None."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
+        return None
+    if op == "between":
+        low, high = threshold
+        return float(min(value - low, high - value))
+    if isinstance(threshold, bool) or not isinstance(threshold, int | float):
+        return None
+    if op in ("<", "<="):
+        return float(threshold - value)
+    if op in (">", ">="):
+        return float(value - threshold)
+    return None
