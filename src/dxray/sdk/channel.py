@@ -16,13 +16,15 @@ from collections import Counter, deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from dxray.sdk.chunk import _encode
+from dxray.sdk import wide
+from dxray.sdk.chunk import encode
 from dxray.sdk.guard import guard, logger
 from dxray.sdk.settings import Settings
 from dxray.sdk.shipper import Shipper
 from dxray.sdk.spool import Frame, Spool, SpoolFull, folder_of
 from dxray.wire.codec import pack_batch
 from dxray.wire.ids import uuid7_hex
+from dxray.wire.records import Events
 
 if TYPE_CHECKING:
     from dxray.sdk.run import Run
@@ -32,6 +34,7 @@ FLUSH_S = 0.2
 HEARTBEAT_S = 10.0
 BATCH_BYTES = 4 * 1024 * 1024  # of encoded records, before compression
 PENDING_BYTES = 64 * 1024 * 1024  # encoded, not flushed yet
+BYTES_PER_ITEM = 64  # a guess for columns that are not encoded yet
 MEMORY_BYTES = 32 * 1024 * 1024  # flushed, and held besides the spool (or instead of it)
 EXIT_S = 2.0
 
@@ -55,7 +58,7 @@ class Channel:
         self._seq = 0
         self._lock = threading.Lock()  # pending bytes
         self._flushing = threading.Lock()  # one flush at a time
-        self._pending: deque[tuple[bytes, int]] = deque()
+        self._pending: deque[tuple[bytes | Events, int, int]] = deque()
         self._pending_bytes = 0
         self._ended: deque[Run | Step] = deque()
         self._open: dict[int, Run] = {}
@@ -76,14 +79,20 @@ class Channel:
 
     def put(self, record: bytes, events: int, step: Step | None = None) -> None:
         """Take one encoded record."""
-        size = len(record)
+        self._take(record, len(record), events, step)
+
+    def put_later(self, event: Events, n: int, step: Step) -> None:
+        """Take the columns of `n` events, to be encoded when they are flushed."""
+        self._take(event, n * BYTES_PER_ITEM, n, step)
+
+    def _take(self, record: bytes | Events, size: int, events: int, step: Step | None) -> None:
         with self._lock:
             if self._pending_bytes + size > PENDING_BYTES:
                 self.losses["queue_full"] += events
                 if step is not None:
                     step._lost("queue_full", events)
                 return
-            self._pending.append((record, events))
+            self._pending.append((record, size, events))
             self._pending_bytes += size
         if self._pending_bytes > BATCH_BYTES:
             self._wake.set()
@@ -151,14 +160,14 @@ class Channel:
                     if hasattr(thing, "_spill_all"):
                         thing._spill_all()
                     for record in thing._records():
-                        self.put(_encode(record), 0)
+                        self.put(encode(record), 0)
                     if self._open.get(id(thing)) is thing:
                         del self._open[id(thing)]
                         self._shipper.announce(thing)
             for run in list(self._open.values()):
                 with guard:
                     for record in run._progress():
-                        self.put(_encode(record), 0)
+                        self.put(encode(record), 0)
             self._pack()
 
     def _take_ended(self) -> list[Any]:
@@ -173,9 +182,9 @@ class Channel:
         while self._pending:
             parts, size, events = [], 0, 0
             while self._pending and size < BATCH_BYTES:
-                record, n = self._pending.popleft()
-                parts.append(record)
-                size += len(record)
+                record, held, n = self._pending.popleft()
+                parts.append(record if isinstance(record, bytes) else wide.encoded(record))
+                size += held
                 events += n
             with self._lock:
                 self._pending_bytes -= size

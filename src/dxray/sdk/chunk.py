@@ -1,95 +1,128 @@
 """Rows of one step -> one encoded record.
 
-A row is `(op, item_id, a, b)`, or with a fifth place for what few rows have: `{"by", "kept", "marks"}`.
-The common chunk is transposed and encoded in C, without a loop over its rows; a chunk that holds
-something msgpack refuses is mended row by row, so that one odd value costs no other row.
+Rows lie flat in one list, four places each: `op, item_id, a, b`. So a row costs the caller one
+`list.extend`, four strided slices make the columns, and nothing loops over rows in Python. A `NOTE`
+row says something more of the row before it. A chunk that holds something msgpack refuses is mended
+row by row, so that one odd value costs no other row.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from dxray.sdk.fields import now_us
 from dxray.sdk.values import VALUE_LIMIT, mend, plain
+from dxray.wire.predicates import comparable
 from dxray.wire.records import Events, Op, Rule
 
-Row = tuple[Any, ...]
+if TYPE_CHECKING:
+    from dxray.sdk.step import Step
 
-CHUNK_LIMIT = 262_144  # bytes of 512 ordinary rows are far below; past it, rows are looked at one by one
-EVIDENCE_OPS = frozenset((Op.ACCEPTED, Op.REJECTED, Op.MERGED, Op.SCORED, Op.PRODUCED_WITH))
+Row = Sequence[Any]
 
-_encode = msgspec.msgpack.Encoder(enc_hook=plain, decimal_format="string").encode
+WIDTH = 4
+NOTE = 255  # op of a row that never travels: a is `by`, `kept` or `marks`, b its value for the row before
+CHUNK_LIMIT = 262_144  # bytes; 512 ordinary rows are far below, and past it rows are looked at one by one
+
+encode = msgspec.msgpack.Encoder(enc_hook=plain, decimal_format="string").encode
 
 
-def encode_rows(
-    run_id: str, step_id: str, first: int, at: int, rows: Sequence[Row], rules: list[Rule], p: float | None, extras: bool
-) -> bytes:
-    """The record of `rows` (at least one). `extras`: whether some row may have a fifth place. Never raises."""
+def encode_rows(step: Step, flat: list[Any]) -> tuple[bytes, int]:
+    """The record of a step's rows, and how many events they are. Never raises."""
+    event = Events(run_id=step._run.run_id, step_id=step.step_id, first=step._emitted, at=now_us(), ops=b"", ids=())
+    if step._sampler is not None:
+        event.p = step._sampler.p
+    if step._noted:
+        flat = _take_notes(flat, event)
+    ops = event.ops = bytes(flat[0::WIDTH])
+    event.ids = flat[1::WIDTH]
+    a, b = flat[2::WIDTH], flat[3::WIDTH]
+    event.a = None if a.count(None) == len(a) else a
+    event.b = None if b.count(None) == len(b) else b
+    if step._rules:
+        event.rules = _count_rules(step, ops, a, b)
     try:
-        encoded = _encode(_events(run_id, step_id, first, at, rows, rules, p, extras))
+        encoded = encode(event)
         if len(encoded) <= CHUNK_LIMIT:
-            return encoded
-    except Exception:  # mended below, row by row
+            return encoded, len(ops)
+    except Exception:  # noqa: BLE001 - whatever it was, the rows are mended one by one
         pass
-    mended = [_mend_row(row) for row in rows]
-    return _encode(_events(run_id, step_id, first, at, mended, rules, p, True))
+    _mend_rows(event, a, b)
+    return encode(event), len(ops)
 
 
-def _events(
-    run_id: str, step_id: str, first: int, at: int, rows: Sequence[Row], rules: list[Rule], p: float | None, extras: bool
-) -> Events:
-    # strict: a row of five would cut silently at the shortest, and that is what we want.
-    ops, ids, a, b = tuple(zip(*rows, strict=False))[:4]
-    record = Events(
-        run_id=run_id,
-        step_id=step_id,
-        first=first,
-        at=at,
-        ops=bytes(ops),
-        ids=ids,
-        a=None if a.count(None) == len(a) else a,
-        b=None if b.count(None) == len(b) else b,
-        rules=rules,
-        p=p,
-    )
-    if extras:
-        more = {number: row[4] for number, row in enumerate(rows) if len(row) > 4}
-        record.by = {number: extra["by"] for number, extra in more.items() if "by" in extra}
-        record.kept = {number: extra["kept"] for number, extra in more.items() if "kept" in extra}
-        record.marks = {number: extra["marks"] for number, extra in more.items() if "marks" in extra}
-    return record
+def _take_notes(flat: list[Any], event: Events) -> list[Any]:
+    """The rows without their notes, which go to the event's sparse fields."""
+    rows: list[Any] = []
+    for start in range(0, len(flat), WIDTH):
+        row = flat[start : start + WIDTH]
+        if row[0] == NOTE:
+            getattr(event, row[2])[len(rows) // WIDTH - 1] = row[3]
+        else:
+            rows += row
+    return rows
 
 
-def _mend_row(row: Row) -> Row:
-    """The row with every value storable, and its changes in `marks`."""
-    op, item_id, a, b = row[:4]
-    extra = dict(row[4]) if len(row) > 4 else {}
+def _count_rules(step: Step, ops: bytes, a: list[Any], b: list[Any]) -> list[Rule]:
+    """Add the chunk to the exact counts of the step's rules; the rules as they travel, if the chunk names any."""
+    failed = ops.count(Op.RULE_FAILED) + ops.count(Op.RULE_ALSO_FAILED)
+    passed = ops.count(Op.RULE_PASSED)
+    if not failed and not passed:
+        return []
+    if len(step._rules) == 1:
+        counts = step._rules[0].counts
+        counts[Op.RULE_PASSED] += passed
+        counts[Op.RULE_FAILED] += failed
+    else:
+        for (op, number), n in Counter(
+            (op, number) for op, number in zip(ops, a, strict=True) if Op.RULE_PASSED <= op <= Op.RULE_ALSO_FAILED
+        ).items():
+            step._rules[number].counts[op] += n
+    if failed:
+        for op, number, value in zip(ops, a, b, strict=True):
+            if (op == Op.RULE_FAILED or op == Op.RULE_ALSO_FAILED) and not comparable(value):
+                step._rules[number].uncomparable += 1
+    return [rule.recorded() for rule in step._rules]
+
+
+def _mend_rows(event: Events, a: list[Any], b: list[Any]) -> None:
+    """Make every value of an event storable, and note what was changed in its marks."""
+    rows = [_mend_row(*row) for row in zip(event.ids, a, b, strict=True)]
+    event.ids = [row[0] for row in rows]
+    event.a = [row[1] for row in rows]
+    event.b = [row[2] for row in rows]
+    for number, row in enumerate(rows):
+        if row[3]:
+            event.marks[number] = [*event.marks.get(number, ()), *row[3]][:16]
+
+
+def _mend_row(item_id: Any, a: Any, b: Any) -> tuple[Any, Any, Any, list[str]]:
     marks: list[str] = []
     if not isinstance(item_id, int) or isinstance(item_id, bool):
-        item_id = _mend_value("item_id", item_id, marks)
-    a = _mend_value("reason", a, marks)
+        item_id = mend_value("item_id", item_id, marks)
+    a = mend_value("reason", a, marks)
     if isinstance(b, dict):
-        b = {_mend_key(key, marks): _mend_value(str(key), value, marks) for key, value in list(b.items())}
+        b = {_mend_key(key, marks): mend_value(str(key), value, marks) for key, value in list(b.items())}
     elif b is not None and b is not False:
-        b = _mend_value("value", b, marks)
-    if marks:
-        extra["marks"] = [*extra.get("marks", ()), *marks][:16]
-    return (op, item_id, a, b, extra) if extra else (op, item_id, a, b)
+        b = mend_value("value", b, marks)
+    return item_id, a, b, marks
 
 
 def _mend_key(key: Any, marks: list[str]) -> str:
     return str(mend(key if isinstance(key, str) else str(mend(key, marks)), marks))
 
 
-def _mend_value(name: str, value: Any, marks: list[str]) -> Any:
+def mend_value(name: str, value: Any, marks: list[str]) -> Any:
+    """A value that msgpack takes, at most `VALUE_LIMIT` bytes; what was changed is added to `marks`."""
     found: list[str] = []
     # msgpack holds NaN and infinities; the server keeps them apart from numbers.
     mended = value if isinstance(value, float) else mend(value, found)
-    if len(found) == 0 and not isinstance(mended, str | int | float | None):
-        encoded = _encode(mended)
-        if len(encoded) > VALUE_LIMIT:
+    if not found and not isinstance(mended, str | int | float | None):
+        if len(encode(mended)) > VALUE_LIMIT:
             found.append(f"cut at {VALUE_LIMIT} bytes")
             mended = repr(mended)[:VALUE_LIMIT]
     marks.extend(f"{name[:64]}: {mark}" for mark in dict.fromkeys(found))

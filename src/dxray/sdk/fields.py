@@ -40,18 +40,15 @@ def fingerprint(text: str, key: str) -> str:
 class Fields:
     """The parts that a run and a step share. Values are turned into text when they are set."""
 
-    __slots__ = ("_config", "_ended_at", "_error", "_losses", "_marks", "_metadata", "_started_at", "_texts", "_usage")
-
-    def __init__(self) -> None:
-        self._started_at: int | None = None
-        self._ended_at: int | None = None
-        self._error: str | None = None
-        self._metadata: dict[str, Any] | None = None
-        self._config: dict[str, Any] | None = None
-        self._usage: dict[str, Any] | None = None
-        self._texts: dict[str, str] | None = None
-        self._marks: list[str] | None = None
-        self._losses: dict[str, int] | None = None
+    _started_at: int | None = None
+    _ended_at: int | None = None
+    _error: str | None = None
+    _metadata: dict[str, Any] | None = None
+    _config: dict[str, Any] | None = None
+    _usage: dict[str, Any] | None = None
+    _texts: dict[str, str] | None = None
+    _marks: list[str] | None = None
+    _losses: dict[str, int] | None = None
 
     def set_input(self, value: Any) -> None:
         """What went in; any value. Stored as it is now."""

@@ -67,10 +67,10 @@ class NullStep(_Null):
     def __enter__(self) -> NullStep:
         return self
 
-    def accept(self, item_id: Any, reason: Any = None, evidence: Any = None, *, by: Any = None) -> None:
+    def accept(self, item_id: Any, reason: Any = None, evidence: Any = None, by: Any = None) -> None:
         """Nothing."""
 
-    def reject(self, item_id: Any, reason: Any, evidence: Any = None, *, by: Any = None) -> None:
+    def reject(self, item_id: Any, reason: Any, evidence: Any = None, by: Any = None) -> None:
         """Nothing."""
 
     def produce(self, item_id: Any, name: Any = None, parents: Any = None, *, kind: Any = None, evidence: Any = None) -> None:

@@ -44,14 +44,15 @@ class Predicate:
 class StepRule(Predicate):
     """A rule of a step, made by `step.require(...)`."""
 
-    __slots__ = ("_number", "_record", "_step", "counts")
+    __slots__ = ("_number", "_step", "_text", "counts", "uncomparable")
 
     def __init__(self, step: Step, number: int, field: str, op: str, threshold: Any, reason: str | None) -> None:
         super().__init__(field, op, threshold, reason)
         self._step = step
         self._number = number
-        self._record = step._record_row
+        self._text = json_text(threshold)[0]
         self.counts: Counter[int] = Counter()  # by Op, counted where rows are encoded
+        self.uncomparable = 0
 
     def passes(self, item_id: Any, value: Any) -> bool:
         """Whether `value` satisfies the rule. Records what was observed, and on False the rejection too."""
@@ -62,7 +63,11 @@ class StepRule(Predicate):
                 passed = bool(self._compare(value, self.threshold))
         except Exception:
             passed = False
-        self._record((Op.RULE_PASSED if passed else Op.RULE_FAILED, item_id, self._number, value))
+        step = self._step
+        step._extend((8 if passed else 9, item_id, self._number, value))
+        if len(step._rows) >= step._limit:
+            with guard:
+                step._spill()
         return passed
 
     def recorded(self) -> Rule:
@@ -71,10 +76,11 @@ class StepRule(Predicate):
         return Rule(
             field=str(self.field),
             op=self.op,
-            threshold=json_text(self.threshold)[0],
+            threshold=self._text,
             reason=str(self.reason),
             evaluated=passed + failed,
             failed=failed,
+            uncomparable=self.uncomparable,
         )
 
 
@@ -92,15 +98,17 @@ class RuleSet:
 
         Every rule's outcome is recorded; the first that fails gives the rejection its reason.
         """
-        record = self._step._record_row
+        rows: list[Any] = []
         passed = True
         for rule in self._rules:
             value = None
             with guard:
                 value = values.get(rule.field)
             if rule.holds(value):
-                record((Op.RULE_PASSED, item_id, rule._number, value))
+                rows += (Op.RULE_PASSED, item_id, rule._number, value)
             else:
-                record((Op.RULE_FAILED if passed else Op.RULE_ALSO_FAILED, item_id, rule._number, value))
+                rows += (Op.RULE_FAILED if passed else Op.RULE_ALSO_FAILED, item_id, rule._number, value)
                 passed = False
+        with guard:
+            self._step._add(rows)
         return passed

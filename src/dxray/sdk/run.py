@@ -24,26 +24,13 @@ if TYPE_CHECKING:
 class Run(Fields):
     """One execution of a pipeline; made by `XRay.run(...)`, used as a context manager."""
 
-    __slots__ = (
-        "_announced",
-        "_attempts",
-        "_channel",
-        "_joined",
-        "_last_ended",
-        "_open_steps",
-        "_origin",
-        "_parent_run_id",
-        "_pipeline",
-        "_position",
-        "_project",
-        "_resumed",
-        "_settings",
-        "_status",
-        "_token",
-        "_trace_id",
-        "_variant",
-        "run_id",
-    )
+    _status: RunStatus = "running"
+    _resumed = False  # began in another process: what this one does not know, it leaves as it is
+    _announced = False
+    _token: Token[Any] | None = None
+    _variant: str | None = None
+    _parent_run_id: str | None = None
+    _trace_id: str | None = None
 
     def __init__(
         self,
@@ -56,7 +43,6 @@ class Run(Fields):
         position: int = 0,
         joined: bool = False,
     ) -> None:
-        super().__init__()
         self.run_id = run_id
         self._pipeline = pipeline
         self._channel = channel
@@ -65,16 +51,9 @@ class Run(Fields):
         self._origin = origin  # what step ids begin with, so that processes that share a run never share one
         self._position = position
         self._joined = joined  # the run belongs to another process; this one only adds steps
-        self._status: RunStatus = "running"
         self._open_steps: dict[int, Step] = {}
         self._last_ended: dict[str | None, str] = {}
         self._attempts: dict[tuple[str | None, str], int] = {}
-        self._resumed = False  # began in another process: what this one does not know, it leaves as it is
-        self._announced = 0
-        self._token: Token[Any] | None = None
-        self._variant: str | None = None
-        self._parent_run_id: str | None = None
-        self._trace_id: str | None = None
 
     @property
     def url(self) -> str:
@@ -99,30 +78,32 @@ class Run(Fields):
         position = self._position
         self._position = position + 1
         step = Step(self, name, step_type, capture or self._settings.capture, position)
-        with guard:
-            if step._capture == "sample":
-                step._sampler = Sampler(SAMPLE_P)
-                step.__class__ = SamplingStep
-            elif step._capture == "none":
-                step._sampler = Sampler(0.0)
+        try:
+            if step._capture in ("sample", "none"):
+                step._sampler = Sampler(SAMPLE_P if step._capture == "sample" else 0.0)
                 step.__class__ = SamplingStep
             parent = context.STEP.get()
-            if parent is not None and parent._run is self:
-                step._parent_step_id = parent.step_id
+            above = step._parent_step_id = parent.step_id if parent is not None and parent._run is self else None
             if after is not None:
-                step._after = [s if isinstance(s, str) else s.step_id for s in ([after] if isinstance(after, Step | str) else after)]
-            elif step._parent_step_id in self._last_ended:
-                step._after = [self._last_ended[step._parent_step_id]]
+                several = (after,) if isinstance(after, Step | str) else after
+                step._after = [earlier if isinstance(earlier, str) else earlier.step_id for earlier in several]
+            elif above in self._last_ended:
+                step._after = [self._last_ended[above]]
                 step._after_inferred = True
-            step._attempt = attempt or self._attempts.get((step._parent_step_id, name), 0) + 1
+            if attempt is not None:
+                step._attempt = int(attempt)
+            elif self._attempts:
+                step._attempt = self._attempts.get((above, name), 0) + 1
             self._open_steps[position] = step
+        except Exception as error:
+            guard.caught(error)
         return step
 
     def wait(self) -> None:
         """The run stops here until a person acts; `xray.resume(run_id)` goes on, days later if need be."""
         with guard:
             self._status = "waiting"
-            self._announced = 0
+            self._announced = False
 
     def why(self, item: Any, timeout: float = 10.0) -> Any:
         """Why `item` got where it got: ships what is recorded so far, then asks the server.
@@ -167,9 +148,6 @@ class Run(Fields):
 
     # -- steps -----------------------------------------------------------------------------------
 
-    def _step_id(self, position: int) -> str:
-        return f"{self._origin}{position + 1}"
-
     def _step_ended(self, step: Step) -> None:
         if self._open_steps.pop(step._position, None) is None:
             return
@@ -177,7 +155,7 @@ class Run(Fields):
         self._last_ended[parent] = step.step_id
         if step._error is not None:
             self._attempts[parent, step._name] = step._attempt
-        else:
+        elif self._attempts:
             self._attempts.pop((parent, step._name), None)
         self._channel.ended(step)
 
@@ -205,7 +183,7 @@ class Run(Fields):
         """What a reader should see of this run while it is open: itself and its open steps, once each."""
         records: list[AnyRecord] = []
         if not self._announced:
-            self._announced = 1
+            self._announced = True
             records += self._records()
         for step in list(self._open_steps.values()):
             if step._started_at is None:

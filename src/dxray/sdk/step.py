@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import threading
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextvars import Token
 from types import TracebackType
@@ -15,19 +14,19 @@ from typing import TYPE_CHECKING, Any
 
 from dxray.sdk import context, wide
 from dxray.sdk.capture import FULL_EVENTS, SAMPLE_P, Sampler
-from dxray.sdk.chunk import Row, encode_rows
+from dxray.sdk.chunk import NOTE, WIDTH, Row, encode_rows
 from dxray.sdk.fields import Fields, error_text, now_us
 from dxray.sdk.guard import guard
 from dxray.sdk.rules import Predicate, RuleSet, StepRule
 from dxray.sdk.values import json_text, plain
-from dxray.wire.records import AnyRecord, Decision, Op, Rule
+from dxray.wire.records import AnyRecord, Decision, Op
 from dxray.wire.records import Step as StepRecord
 
 if TYPE_CHECKING:
     from dxray.sdk.run import Run
 
-CHUNK = 512
-LEFT_FOR_FLUSHER = 64  # fewer rows than this are encoded in the background when a step ends
+ROOM = 512 * WIDTH  # places in the list of rows before the caller encodes them
+LEFT_FOR_FLUSHER = 64 * WIDTH  # fewer rows than this are encoded in the background when a step ends
 
 _copy = dict.copy
 
@@ -38,86 +37,58 @@ class Step(Fields):
     No method raises for what is recorded; the pipeline's own exceptions pass through and are noted.
     """
 
-    __slots__ = (
-        "_after",
-        "_after_inferred",
-        "_announced",
-        "_attempt",
-        "_capture",
-        "_consumed",
-        "_cutoff",
-        "_decisions",
-        "_decisions_sent",
-        "_emitted",
-        "_extras",
-        "_input_count",
-        "_limit",
-        "_lock",
-        "_name",
-        "_output_count",
-        "_parent_step_id",
-        "_position",
-        "_record_row",
-        "_rows",
-        "_rules",
-        "_run",
-        "_sampler",
-        "_token",
-        "_type",
-        "step_id",
-    )
+    # What most steps never set has its default here: making a step is on the pipeline's time.
+    _rules: Sequence[StepRule] = ()
+    _decisions: Sequence[Decision] = ()
+    _decisions_sent = 0
+    _emitted = 0
+    _limit = ROOM
+    _noted = False
+    _consumed: set[Any] | None = None
+    _cutoff: int | None = None
+    _input_count: int | None = None
+    _output_count: int | None = None
+    _after: list[str] | None = None
+    _after_inferred = False
+    _attempt = 1
+    _parent_step_id: str | None = None
+    _sampler: Sampler | None = None
+    _token: Token[Any] | None = None
+    _announced = False
 
     def __init__(self, run: Run, name: str, step_type: str | None, capture: str, position: int) -> None:
-        super().__init__()
         self._run = run
         self._name = name
         self._type = step_type
         self._position = position
         self._capture = capture
-        self.step_id = run._step_id(position)
-        self._rows: list[Row] = []
-        self._record_row = self._rows.append
-        self._limit = CHUNK
+        self.step_id = f"{run._origin}{position + 1}"
+        self._rows: list[Any] = []  # flat: op, item, a, b, op, item, a, b, ...
+        self._extend = self._rows.extend
         self._lock = threading.Lock()
-        self._emitted = 0
-        self._extras = False
-        self._rules: list[StepRule] = []
-        self._decisions: list[Decision] = []
-        self._decisions_sent = 0
-        self._consumed: set[Any] | None = None
-        self._cutoff: int | None = None
-        self._input_count: int | None = None
-        self._output_count: int | None = None
-        self._after: list[str] | None = None
-        self._after_inferred = False
-        self._attempt = 1
-        self._parent_step_id: str | None = None
-        self._sampler: Sampler | None = None
-        self._token: Token[Any] | None = None
-        self._announced = False
 
     # -- what became of an item ------------------------------------------------------------------
 
-    def accept(self, item_id: Any, reason: str | None = None, evidence: Any = None, *, by: str | None = None) -> None:
+    def accept(self, item_id: Any, reason: str | None = None, evidence: Any = None, by: str | None = None) -> None:
         """The item goes on. `by`: who decided, when not code: `rule`, `model`, `person`."""
         try:
-            rows = self._rows
-            rows.append((1, item_id, reason, None if evidence is None else _copy(evidence)))
             if by is not None:
-                self._amend(rows, item_id, by)
-            if len(rows) >= self._limit:
+                self._decided_by(1, item_id, reason, evidence, by)
+                return
+            self._extend((1, item_id, reason, None if evidence is None else _copy(evidence)))
+            if len(self._rows) >= self._limit:
                 self._spill()
         except Exception as error:
             self._oddly(Op.ACCEPTED, item_id, reason, evidence, error)
 
-    def reject(self, item_id: Any, reason: str, evidence: Any = None, *, by: str | None = None) -> None:
+    def reject(self, item_id: Any, reason: str, evidence: Any = None, by: str | None = None) -> None:
         """The item stops here. `reason` is a short code, `evidence` the facts, copied one level deep."""
         try:
-            rows = self._rows
-            rows.append((2, item_id, reason, None if evidence is None else _copy(evidence)))
             if by is not None:
-                self._amend(rows, item_id, by)
-            if len(rows) >= self._limit:
+                self._decided_by(2, item_id, reason, evidence, by)
+                return
+            self._extend((2, item_id, reason, None if evidence is None else _copy(evidence)))
+            if len(self._rows) >= self._limit:
                 self._spill()
         except Exception as error:
             self._oddly(Op.REJECTED, item_id, reason, evidence, error)
@@ -133,17 +104,16 @@ class Step(Fields):
     ) -> None:
         """The item enters the run here. `parents` are the items it came from; they are consumed here."""
         try:
-            rows = self._rows
             if parents:
                 if isinstance(parents, str | int):
                     parents = (parents,)
                 self._consume(parents)
                 parents = list(parents)
             if kind is None and evidence is None:
-                rows.append((0, item_id, name, parents or None))
+                self._extend((0, item_id, name, parents or None))
             else:
-                rows.append((12, item_id, [name, parents, kind], None if evidence is None else _copy(evidence)))
-            if len(rows) >= self._limit:
+                self._extend((12, item_id, [name, parents, kind], None if evidence is None else _copy(evidence)))
+            if len(self._rows) >= self._limit:
                 self._spill()
         except Exception as error:
             self._oddly(Op.PRODUCED_WITH, item_id, [name, None, kind], evidence, error)
@@ -187,7 +157,8 @@ class Step(Fields):
             rows += [(Op.SELECTED, winner, reason, score if len(winners) == 1 else None) for winner in winners]
             for row in rows:
                 self._add(row)
-            self._decisions.append(
+            self._decisions = [
+                *self._decisions,
                 Decision(
                     run_id=self._run.run_id,
                     step_id=self.step_id,
@@ -198,8 +169,8 @@ class Step(Fields):
                     score=None if score is None else float(score),
                     alternatives=json_text([{"id": i, "score": s, "reason": w} for i, s, w in others])[0],
                     at=now_us(),
-                )
-            )
+                ),
+            ]
 
     # -- rules -----------------------------------------------------------------------------------
 
@@ -214,7 +185,7 @@ class Step(Fields):
                 if (known.field, known.op, known.reason) == (field, op, reason) and known.threshold == threshold:
                     return known
             rule = StepRule(self, len(self._rules), field, op, threshold, reason)
-            self._rules.append(rule)
+            self._rules = [*self._rules, rule]
             return rule
         return NeverPasses()
 
@@ -319,19 +290,15 @@ class Step(Fields):
     # -- rows ------------------------------------------------------------------------------------
 
     def _add(self, row: Row) -> None:
-        rows = self._rows
-        rows.append(row)
-        if len(rows) >= self._limit:
+        self._extend(row)
+        if len(self._rows) >= self._limit:
             self._spill()
 
-    def _amend(self, rows: list[Row], item_id: Any, by: str) -> None:
-        """Give the row just appended its `by`; another thread may have appended since."""
-        for number in range(len(rows) - 1, -1, -1):
-            row = rows[number]
-            if row[1] is item_id:
-                rows[number] = (*row[:4], {**(row[4] if len(row) > 4 else {}), "by": str(by)})
-                self._extras = True
-                return
+    def _decided_by(self, op: int, item_id: Any, reason: Any, evidence: Any, by: str) -> None:
+        """A row and its note, in one step, so that no other thread's row comes between."""
+        self._noted = True
+        facts = None if evidence is None else plain_evidence(evidence)
+        self._add((op, item_id, reason, facts, NOTE, item_id, "by", str(by)))
 
     def _oddly(self, op: int, item_id: Any, a: Any, evidence: Any, error: Exception) -> None:
         """Evidence that is no dict: recorded as what it can be turned into."""
@@ -347,7 +314,7 @@ class Step(Fields):
         for parent in parents:
             if parent not in self._consumed:
                 self._consumed.add(parent)
-                self._rows.append((6, parent, None, None))
+                self._extend((6, parent, None, None))
 
     def _spill(self, wait: bool = False) -> None:
         """Encode the oldest rows and hand them to the channel. Another thread doing so is enough."""
@@ -355,28 +322,19 @@ class Step(Fields):
             return
         try:
             rows = self._rows
-            chunk = rows[:CHUNK]
+            chunk = rows[:ROOM]
             if not chunk:
                 return
+            while self._noted and rows[len(chunk) : len(chunk) + 1] == [NOTE]:
+                chunk = rows[: len(chunk) + WIDTH]  # a row and its notes stay together
             del rows[: len(chunk)]  # appends go to the end meanwhile, so nothing is lost between the two
-            first = self._emitted
-            self._emitted = first + len(chunk)
+            encoded, n = encode_rows(self, chunk)
+            self._emitted += n
             if self._capture != "full":
                 self._sample_from_here()
-            rules = self._count_rules(chunk) if self._rules else []
-            p = self._sampler.p if self._sampler is not None else None
-            record = encode_rows(
-                self._run.run_id, self.step_id, first, now_us(), chunk, rules, p, self._extras
-            )
-            self._run._channel.put(record, len(chunk), self)
+            self._run._channel.put(encoded, n, self)
         finally:
             self._lock.release()
-
-    def _count_rules(self, chunk: Sequence[Row]) -> list[Rule]:
-        counted = Counter((row[0], row[2]) for row in chunk if 8 <= row[0] <= 10)
-        for (op, number), n in counted.items():
-            self._rules[number].counts[op] += n
-        return [rule.recorded() for rule in self._rules]
 
     def _sample_from_here(self) -> None:
         """Past the first events of an `auto` step, evidence is sampled."""
@@ -385,7 +343,7 @@ class Step(Fields):
                 self._sampler = Sampler(SAMPLE_P)
                 self.__class__ = SamplingStep
         else:
-            self._limit = min(CHUNK, FULL_EVENTS - self._emitted)
+            self._limit = min(ROOM, (FULL_EVENTS - self._emitted) * WIDTH)
 
     def _spill_all(self) -> None:
         """Encode whatever waits; called in the background."""
@@ -420,13 +378,11 @@ class Step(Fields):
 class SamplingStep(Step):
     """A step that keeps the evidence of some events only. A step becomes one while it is open."""
 
-    __slots__ = ()
-
-    def accept(self, item_id: Any, reason: str | None = None, evidence: Any = None, *, by: str | None = None) -> None:
+    def accept(self, item_id: Any, reason: str | None = None, evidence: Any = None, by: str | None = None) -> None:
         """As `Step.accept`."""
         self._sampled(Op.ACCEPTED, item_id, reason, evidence, by)
 
-    def reject(self, item_id: Any, reason: str, evidence: Any = None, *, by: str | None = None) -> None:
+    def reject(self, item_id: Any, reason: str, evidence: Any = None, by: str | None = None) -> None:
         """As `Step.reject`."""
         self._sampled(Op.REJECTED, item_id, reason, evidence, by)
 
@@ -451,7 +407,7 @@ class SamplingStep(Step):
 
     def _sampled(self, op: int, item_id: Any, reason: Any, evidence: Any, by: str | None) -> None:
         with guard:
-            extra: dict[str, Any] = {} if by is None else {"by": str(by)}
+            notes: Row = () if by is None else (NOTE, item_id, "by", str(by))
             if evidence is not None:
                 cause = self._sampler.cause(item_id, reason if op != Op.PRODUCED_WITH else None) if self._sampler is not None else None
                 if cause is None:
@@ -459,12 +415,10 @@ class SamplingStep(Step):
                 else:
                     evidence = plain_evidence(evidence)
                     if cause != "chance":
-                        extra["kept"] = cause
-            if extra:
-                self._extras = True
-                self._add((op, item_id, reason, evidence, extra))
-            else:
-                self._add((op, item_id, reason, evidence))
+                        notes = (*notes, NOTE, item_id, "kept", cause)
+            if notes:
+                self._noted = True
+            self._add((op, item_id, reason, evidence, *notes))
 
 
 class NeverPasses(Predicate):

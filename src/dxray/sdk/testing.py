@@ -135,7 +135,7 @@ def capture() -> Iterator[Capture]:
 
 def _rows(chunk: Events, step_name: str) -> Iterator[Recorded]:
     for number, op in enumerate(chunk.ops):
-        a = chunk.a[number] if isinstance(chunk.a, list) else None
+        a = chunk.a[number] if isinstance(chunk.a, list) else chunk.a if isinstance(chunk.a, str) else None
         b = chunk.b[number] if chunk.b is not None else None
         reason = a if op in (Op.ACCEPTED, Op.REJECTED, Op.SELECTED, Op.OUTRANKED) else None
         if Op.RULE_PASSED <= op <= Op.RULE_ALSO_FAILED:

@@ -9,10 +9,10 @@ import sys
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from dxray.sdk.chunk import encode
 from dxray.sdk.fields import now_us
-from dxray.sdk.guard import guard
 from dxray.sdk.values import mend, plain
-from dxray.wire.records import Events, Op
+from dxray.wire.records import Events
 
 if TYPE_CHECKING:
     from dxray.sdk.step import Step
@@ -55,7 +55,7 @@ def _put(step: Step, op: int, ids: Any, a: Any, a_is_column: bool, columns: dict
         at=now_us(),
         ops=bytes((op,)) * n,
         ids=column_of(ids),
-        a=column_of(a) if a_is_column else None if a is None else [a] * n,
+        a=column_of(a) if a_is_column else a,
         p=step._sampler.p if step._sampler is not None else None,
     )
     if columns and step._sampler is not None:
@@ -68,21 +68,21 @@ def _put(step: Step, op: int, ids: Any, a: Any, a_is_column: bool, columns: dict
         event.wide_rows, columns = [], {key: [] for key in columns}
     if columns:
         event.wide = {key: column_of(column) for key, column in columns.items()}
-    step._run._channel.put(_encoded(event), n, step)
+    # Encoded in the background: what is here is a snapshot already.
+    step._run._channel.put_later(event, n, step)
 
 
-def _encoded(event: Events) -> bytes:
-    from dxray.sdk.chunk import _encode
-
+def encoded(event: Events) -> bytes:
+    """The record, mended where msgpack refuses something in it."""
     try:
-        return _encode(event)
-    except Exception:
+        return encode(event)
+    except Exception:  # noqa: BLE001 - whatever it was, the columns are mended
         marks: list[str] = []
         event.ids = mend(_listed(event.ids), marks)
-        event.a = None if event.a is None else mend(_listed(event.a), marks)
+        event.a = mend(_listed(event.a) if isinstance(event.a, dict | list) else event.a, marks)
         event.wide = {str(mend(k, marks)): mend(_listed(c), marks) for k, c in (event.wide or {}).items()} or None
         event.marks = {0: sorted(set(marks))} if marks else {}
-        return _encode(event)
+        return encode(event)
 
 
 def column_of(column: Any) -> Any:
@@ -162,5 +162,3 @@ def masked(frame: Any, keep: Any) -> Any:
         return [item for item, flag in zip(frame, keep, strict=True) if flag]
     return frame[keep]
 
-
-__all__ = ["Op", "column_of", "guard", "id_of", "ids_of", "masked", "record"]
