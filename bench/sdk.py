@@ -119,7 +119,12 @@ def cpu(table: Table, xray: Any, reject: Callable[[Any], None]) -> None:
             pass
 
     with_call = cpu_ns(in_step(xray, reject), xray.flush)
-    table.row("client CPU an event, everything, over the bare loop", (with_call - cpu_ns(bare, lambda: None)) / 1000, "µs", 1.2)
+    table.row(
+        "client CPU an event, everything, over the bare loop",
+        (with_call - cpu_ns(bare, lambda: None)) / 1000,
+        "µs",
+        1.2,
+    )
 
 
 def many(table: Table, xray: Any) -> None:
@@ -136,7 +141,9 @@ def many(table: Table, xray: Any) -> None:
         ("Arrow", arrow, 40),
     ):
         work = in_step(xray, lambda step, i=ids, c=column: step.reject_many(i, "price_too_high", evidence={"price": c}))
-        table.row(f"reject_many, an item, {name}, one evidence column", median_ns(work, between=xray.flush), "ns", reach)
+        table.row(
+            f"reject_many, an item, {name}, one evidence column", median_ns(work, between=xray.flush), "ns", reach
+        )
 
 
 def shells(table: Table, xray: Any) -> None:
@@ -225,7 +232,9 @@ def peers(table: Table) -> None:
             for item_id, facts in zip(IDS, FACTS, strict=True):
                 span.add_event("rejected", {"id": item_id, "reason": "price_too_high", **facts})
 
-    table.row("beside it: OpenTelemetry add_event, before any export", median_ns(events, between=exporter.clear) / 1000, "µs")
+    table.row(
+        "beside it: OpenTelemetry add_event, before any export", median_ns(events, between=exporter.clear) / 1000, "µs"
+    )
 
 
 def main() -> None:

@@ -33,10 +33,11 @@ def item_hash(item_id: object) -> int:
 class Sampler:
     """The choice for one step. Not locked: two threads may keep one example more than the bound."""
 
-    __slots__ = ("_below", "_seen", "p")
+    __slots__ = ("_below", "_extras", "_seen", "p")
 
-    def __init__(self, p: float = SAMPLE_P) -> None:
+    def __init__(self, p: float = SAMPLE_P, extras: int = EXTRAS_PER_REASON) -> None:
         self.p = p
+        self._extras = extras
         self._below = int(p * (_MASK + 1))
         self._seen: dict[object, int] = {}
 
@@ -45,7 +46,7 @@ class Sampler:
         if item_hash(item_id) < self._below:
             return "chance"
         seen = self._seen.get(reason, 0)
-        if seen < EXTRAS_PER_REASON:
+        if seen < self._extras:
             self._seen[reason] = seen + 1
             return "first_of_reason"
         return None

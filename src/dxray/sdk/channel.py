@@ -127,7 +127,9 @@ class Channel:
         """Strict mode: raises DeliveryError unless all is committed; only logs where that would mask another."""
         if self.flush(timeout):
             return
-        message = f"run {run_id} was not acknowledged by {self.settings.api_url} within {timeout:g} s; it waits in the spool"
+        message = (
+            f"run {run_id} was not acknowledged by {self.settings.api_url} within {timeout:g} s; it waits in the spool"
+        )
         if masks:
             logger.error("dxray: %s", message)
             return

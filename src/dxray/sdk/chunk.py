@@ -8,8 +8,10 @@ row by row, so that one odd value costs no other row.
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Sequence
+from gc import is_tracked
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -28,6 +30,8 @@ WIDTH = 4
 NOTE = 255  # op of a row that never travels: a is `by`, `kept` or `marks`, b its value for the row before
 CHUNK_LIMIT = 262_144  # bytes; 512 ordinary rows are far below, and past it rows are looked at one by one
 
+_SCALARS = frozenset((str, int, float, bool, type(None)))
+_walk = json.JSONEncoder(default=plain, skipkeys=True).encode  # for its check of cycles; the text is not used
 encode = msgspec.msgpack.Encoder(enc_hook=plain, decimal_format="string").encode
 
 
@@ -41,18 +45,33 @@ def encode_rows(step: Step, flat: list[Any]) -> tuple[bytes, int]:
     ops = event.ops = bytes(flat[0::WIDTH])
     event.ids = flat[1::WIDTH]
     a, b = flat[2::WIDTH], flat[3::WIDTH]
-    event.a = None if a.count(None) == len(a) else a
-    event.b = None if b.count(None) == len(b) else b
     if step._rules:
         event.rules = _count_rules(step, ops, a, b)
     try:
+        if any(map(is_tracked, b)):
+            _refuse_cycles(b)
+        event.a = None if a.count(None) == len(a) else a
+        event.b = None if b.count(None) == len(b) else b
         encoded = encode(event)
         if len(encoded) <= CHUNK_LIMIT:
             return encoded, len(ops)
-    except Exception:  # noqa: BLE001 - whatever it was, the rows are mended one by one
+    except Exception:  # whatever it was, the rows are mended one by one
         pass
     _mend_rows(event, a, b)
     return encode(event), len(ops)
+
+
+def _refuse_cycles(b: list[Any]) -> None:
+    """Raise for evidence that contains itself: msgpack would go round until the recursion limit, 5 MB each time.
+
+    Evidence of plain values is not tracked by the garbage collector (below Python 3.14), so that this is not
+    even asked.
+    """
+    for evidence in b:
+        if type(evidence) is dict and not _SCALARS.issuperset(map(type, evidence.values())):
+            for value in evidence.values():
+                if type(value) not in _SCALARS:
+                    _walk(value)
 
 
 def _take_notes(flat: list[Any], event: Events) -> list[Any]:
@@ -102,8 +121,7 @@ def _mend_rows(event: Events, a: list[Any], b: list[Any]) -> None:
 
 def _mend_row(item_id: Any, a: Any, b: Any) -> tuple[Any, Any, Any, list[str]]:
     marks: list[str] = []
-    if not isinstance(item_id, int) or isinstance(item_id, bool):
-        item_id = mend_value("item_id", item_id, marks)
+    item_id = mend_value("item_id", item_id, marks)
     a = mend_value("reason", a, marks)
     if isinstance(b, dict):
         b = {_mend_key(key, marks): mend_value(str(key), value, marks) for key, value in list(b.items())}
@@ -121,9 +139,8 @@ def mend_value(name: str, value: Any, marks: list[str]) -> Any:
     found: list[str] = []
     # msgpack holds NaN and infinities; the server keeps them apart from numbers.
     mended = value if isinstance(value, float) else mend(value, found)
-    if not found and not isinstance(mended, str | int | float | None):
-        if len(encode(mended)) > VALUE_LIMIT:
-            found.append(f"cut at {VALUE_LIMIT} bytes")
-            mended = repr(mended)[:VALUE_LIMIT]
+    if not isinstance(mended, str | int | float | None) and len(encode(mended)) > VALUE_LIMIT:
+        found.append(f"cut at {VALUE_LIMIT} bytes")
+        mended = repr(mended)[:VALUE_LIMIT]
     marks.extend(f"{name[:64]}: {mark}" for mark in dict.fromkeys(found))
     return mended

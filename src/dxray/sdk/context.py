@@ -44,8 +44,8 @@ def install() -> None:
     if _installed:
         return
     _installed = True
-    start = threading.Thread.start
-    submit = ThreadPoolExecutor.submit
+    start: Callable[..., None] = threading.Thread.start
+    submit: Callable[..., Any] = ThreadPoolExecutor.submit
 
     @wraps(start)
     def start_here(self: threading.Thread) -> None:
@@ -64,7 +64,7 @@ def install() -> None:
             return submit(self, fn, *args, **kwargs)
 
     threading.Thread.start = start_here  # type: ignore[method-assign]
-    ThreadPoolExecutor.submit = submit_here  # type: ignore[method-assign]
+    ThreadPoolExecutor.submit = submit_here  # type: ignore[method-assign,assignment]
 
 
 def _carrying(run: Any, step: Any, fn: Callable[..., Any]) -> Callable[..., Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Generator
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
@@ -90,7 +90,7 @@ def _wrapped(fn: Callable[..., Any], opener: Opener) -> Callable[..., Any]:
     if inspect.isgeneratorfunction(fn):
 
         @wraps(fn)
-        def over_generator(*args: Any, **kwargs: Any) -> Iterator[Any]:
+        def over_generator(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
             with opener(fn, args, kwargs) as opened:
                 return (yield from _driven(fn(*args, **kwargs), opened))
 
@@ -116,7 +116,7 @@ def _wrapped(fn: Callable[..., Any], opener: Opener) -> Callable[..., Any]:
     return over_function
 
 
-def _driven(source: Any, opened: Any) -> Any:
+def _driven(source: Any, opened: Any) -> Generator[Any, Any, Any]:
     """Run a generator inside its run or step, and its consumer outside of it, whatever is sent or thrown in."""
     here = _current()
     _leave(opened)

@@ -73,7 +73,9 @@ class NullStep(_Null):
     def reject(self, item_id: Any, reason: Any, evidence: Any = None, by: Any = None) -> None:
         """Nothing."""
 
-    def produce(self, item_id: Any, name: Any = None, parents: Any = None, *, kind: Any = None, evidence: Any = None) -> None:
+    def produce(
+        self, item_id: Any, name: Any = None, parents: Any = None, *, kind: Any = None, evidence: Any = None
+    ) -> None:
         """Nothing."""
 
     def merge(self, item_id: Any, into: Any, evidence: Any = None) -> None:
@@ -117,7 +119,7 @@ class NullStep(_Null):
         """What the filter left."""
         return list(after)
 
-    def mask(self, frame: Any, keep: Any, reason: str, id: Any = None) -> Any:  # noqa: A002 - the contract's name
+    def mask(self, frame: Any, keep: Any, reason: str, id: Any = None) -> Any:
         """What the mask keeps."""
         return wide.masked(frame, keep)
 

@@ -9,11 +9,11 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from dxray.sdk import context
+from dxray.sdk.capture import Sampler
 from dxray.sdk.fields import Fields, error_text, now_us
 from dxray.sdk.guard import guard
 from dxray.sdk.settings import Settings
 from dxray.sdk.step import SamplingStep, Step
-from dxray.sdk.capture import SAMPLE_P, Sampler
 from dxray.wire.records import AnyRecord, RunStatus
 from dxray.wire.records import Run as RunRecord
 
@@ -80,7 +80,7 @@ class Run(Fields):
         step = Step(self, name, step_type, capture or self._settings.capture, position)
         try:
             if step._capture in ("sample", "none"):
-                step._sampler = Sampler(SAMPLE_P if step._capture == "sample" else 0.0)
+                step._sampler = Sampler() if step._capture == "sample" else Sampler(0.0, extras=0)
                 step.__class__ = SamplingStep
             parent = context.STEP.get()
             above = step._parent_step_id = parent.step_id if parent is not None and parent._run is self else None

@@ -124,7 +124,7 @@ class Shipper:
         with self._changed:
             self._failures += 1
             ceiling = min(BACKOFF_CAP_S, BACKOFF_S * 2 ** min(self._failures, 10))
-            pause = random.uniform(0, ceiling)  # noqa: S311 - spreads clients, guards nothing
+            pause = random.uniform(0, ceiling)
             self._not_before = time.monotonic() + max(pause, answer.retry_after or 0.0)
             self._queue.appendleft(frame)
         self._log(
@@ -149,4 +149,4 @@ class Shipper:
         global _url_shown
         if self._show is not None and not _url_shown:
             _url_shown = True
-            print(f"X-Ray: {self._show}", file=sys.stderr)
+            sys.stderr.write(f"X-Ray: {self._show}\n")

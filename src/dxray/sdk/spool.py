@@ -75,6 +75,7 @@ class Segment:
         return offset + HEADER.size
 
     def read(self, offset: int, length: int) -> bytes:
+        """A batch's bytes."""
         return os.pread(self.fd, length, offset)
 
     def acknowledge(self) -> None:
@@ -100,10 +101,12 @@ class Segment:
             offset += HEADER.size + length
 
     def remove(self) -> None:
+        """Unlink the file and let go of it."""
         self.path.unlink(missing_ok=True)
         self.release()
 
     def release(self) -> None:
+        """Let go of the file, and leave it for others to adopt."""
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1

@@ -124,7 +124,8 @@ class Step(Fields):
 
     def score(self, item_id: Any, score: float, parts: Mapping[str, float] | None = None) -> None:
         """An item's score here, and the parts it is made of. An observation, not an outcome."""
-        self._add((Op.SCORED, item_id, score, None if parts is None else plain_evidence(parts)))
+        points = score if type(score) is float else as_score(score)
+        self._add((Op.SCORED, item_id, points, None if parts is None else plain_evidence(parts)))
 
     def refer(self, item_id: Any, to: Any, kind: str = "beaten_by") -> None:
         """The item relates to another: `beaten_by` or `duplicate_of`."""
@@ -154,7 +155,9 @@ class Step(Fields):
             others = [alternative_parts(other) for other in alternatives or ()]
             won = {str(winner) for winner in winners}
             rows: list[Row] = [(Op.OUTRANKED, i, why, points) for i, points, why in others if str(i) not in won]
-            rows += [(Op.SELECTED, winner, reason, score if len(winners) == 1 else None) for winner in winners]
+            rows += [
+                (Op.SELECTED, winner, reason, as_score(score) if len(winners) == 1 else None) for winner in winners
+            ]
             for row in rows:
                 self._add(row)
             self._decisions = [
@@ -166,7 +169,7 @@ class Step(Fields):
                     decision=str(decision),
                     selected=[str(winner) for winner in winners],
                     reason=None if reason is None else str(reason),
-                    score=None if score is None else float(score),
+                    score=as_score(score),
                     alternatives=json_text([{"id": i, "score": s, "reason": w} for i, s, w in others])[0],
                     at=now_us(),
                 ),
@@ -199,7 +202,11 @@ class Step(Fields):
     # -- many at once ----------------------------------------------------------------------------
 
     def produce_many(
-        self, ids: Any, names: Any = None, parents: Sequence[Any] | None = None, evidence: Mapping[str, Any] | None = None
+        self,
+        ids: Any,
+        names: Any = None,
+        parents: Sequence[Any] | None = None,
+        evidence: Mapping[str, Any] | None = None,
     ) -> None:
         """Items that enter here, in bulk. `parents` holds for all of them; columns are lists or arrays."""
         with guard:
@@ -241,7 +248,7 @@ class Step(Fields):
             self.reject_many(gone, reason)
         return left
 
-    def mask(self, frame: Any, keep: Any, reason: str, id: Any = None) -> Any:  # noqa: A002 - the contract's name
+    def mask(self, frame: Any, keep: Any, reason: str, id: Any = None) -> Any:
         """Record a boolean mask over a frame, array or list, and return what it keeps.
 
         `id` names the column (or attribute) that holds the ids; by default the frame's index.
@@ -328,7 +335,11 @@ class Step(Fields):
             while self._noted and rows[len(chunk) : len(chunk) + 1] == [NOTE]:
                 chunk = rows[: len(chunk) + WIDTH]  # a row and its notes stay together
             del rows[: len(chunk)]  # appends go to the end meanwhile, so nothing is lost between the two
-            encoded, n = encode_rows(self, chunk)
+            try:
+                encoded, n = encode_rows(self, chunk)
+            except Exception:
+                self._lost("not_encoded", len(chunk) // WIDTH)
+                raise
             self._emitted += n
             if self._capture != "full":
                 self._sample_from_here()
@@ -409,7 +420,11 @@ class SamplingStep(Step):
         with guard:
             notes: Row = () if by is None else (NOTE, item_id, "by", str(by))
             if evidence is not None:
-                cause = self._sampler.cause(item_id, reason if op != Op.PRODUCED_WITH else None) if self._sampler is not None else None
+                cause = (
+                    self._sampler.cause(item_id, reason if op != Op.PRODUCED_WITH else None)
+                    if self._sampler is not None
+                    else None
+                )
                 if cause is None:
                     evidence = False
                 else:
@@ -442,9 +457,20 @@ def plain_evidence(evidence: Any) -> dict[Any, Any]:
     return simpler if isinstance(simpler, dict) else {"value": evidence}
 
 
+def as_score(score: Any) -> float | None:
+    """A score as a number; None where it is none."""
+    if score is None or type(score) is float:
+        return score
+    try:
+        return float(score)
+    except Exception as error:
+        guard.caught(error)
+        return None
+
+
 def alternative_parts(other: Any) -> tuple[Any, float | None, str | None]:
     """(id, score, reason) of an alternative as a user writes it."""
     if isinstance(other, Mapping):
         item_id = other.get("id", other.get("item_id"))
-        return item_id, other.get("score"), other.get("reason")
+        return item_id, as_score(other.get("score")), other.get("reason")
     return other, None, None

@@ -39,9 +39,15 @@ class Recorded:
 
 @dataclass(slots=True)
 class Capture:
-    """What was recorded. `runs`, `steps` and `events` flush first, so they are always up to date."""
+    """What was recorded; every property flushes first, so it is up to date."""
 
-    records: list[AnyRecord] = field(default_factory=list)
+    _records: list[AnyRecord] = field(default_factory=list)
+
+    @property
+    def records(self) -> list[AnyRecord]:
+        """Everything, as it would travel."""
+        self._flush()
+        return self._records
 
     @property
     def runs(self) -> list[Run]:
@@ -56,7 +62,6 @@ class Capture:
     @property
     def decisions(self) -> list[Decision]:
         """Every decision."""
-        self._flush()
         return [record for record in self.records if isinstance(record, Decision)]
 
     @property
@@ -79,7 +84,6 @@ class Capture:
             channel.flush(5.0)
 
     def _last(self, kind: type[Any], key: Any) -> dict[Any, Any]:
-        self._flush()
         last: dict[Any, Any] = {}
         for record in self.records:
             if isinstance(record, kind) and (key(record) not in last or last[key(record)].version <= record.version):
@@ -88,7 +92,7 @@ class Capture:
 
     def _post(self, data: bytes) -> Answer:
         batch = unpack_batch(inflate(data, "zstd"))
-        self.records.extend(unpack_record(raw) for raw in batch.records)
+        self._records.extend(unpack_record(raw) for raw in batch.records)
         return Answer(Fate.COMMITTED)
 
 
@@ -135,7 +139,7 @@ def capture() -> Iterator[Capture]:
 
 def _rows(chunk: Events, step_name: str) -> Iterator[Recorded]:
     for number, op in enumerate(chunk.ops):
-        a = chunk.a[number] if isinstance(chunk.a, list) else chunk.a if isinstance(chunk.a, str) else None
+        a: Any = chunk.a[number] if isinstance(chunk.a, list) else chunk.a if isinstance(chunk.a, str) else None
         b = chunk.b[number] if chunk.b is not None else None
         reason = a if op in (Op.ACCEPTED, Op.REJECTED, Op.SELECTED, Op.OUTRANKED) else None
         if Op.RULE_PASSED <= op <= Op.RULE_ALSO_FAILED:

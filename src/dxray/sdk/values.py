@@ -87,10 +87,9 @@ def json_text(value: Any) -> tuple[str, list[str]]:
     """
     try:
         text = _dumps(value)
-        if len(text) <= VALUE_LIMIT:
-            if "\x00" not in text and "\\u0000" not in text:
-                if text.isascii() or len(text.encode()) <= VALUE_LIMIT:
-                    return text, []
+        fits = len(text) <= VALUE_LIMIT and (text.isascii() or len(text.encode()) <= VALUE_LIMIT)
+        if fits and "\u0000" not in text:
+            return text, []
     except Exception:  # the walk below says what was wrong
         text = ""
     marks: list[str] = []

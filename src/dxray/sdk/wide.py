@@ -76,7 +76,7 @@ def encoded(event: Events) -> bytes:
     """The record, mended where msgpack refuses something in it."""
     try:
         return encode(event)
-    except Exception:  # noqa: BLE001 - whatever it was, the columns are mended
+    except Exception:
         marks: list[str] = []
         event.ids = mend(_listed(event.ids), marks)
         event.a = mend(_listed(event.a) if isinstance(event.a, dict | list) else event.a, marks)
@@ -143,7 +143,7 @@ def id_of(item: Any, key: Any) -> Any:
     return getattr(item, "id", item)
 
 
-def ids_of(frame: Any, id: Any) -> Iterable[Any]:  # noqa: A002
+def ids_of(frame: Any, id: Any) -> Iterable[Any]:
     """The ids of a frame's rows: a column, the index, or each row's own."""
     if isinstance(id, str) and hasattr(frame, "columns"):
         return _listed(_sized(frame[id]))
@@ -161,4 +161,3 @@ def masked(frame: Any, keep: Any) -> Any:
     if isinstance(frame, list | tuple):
         return [item for item, flag in zip(frame, keep, strict=True) if flag]
     return frame[keep]
-

@@ -67,7 +67,7 @@ class XRay:
 
     def run(
         self,
-        input: Any = None,  # noqa: A002 - the contract's name
+        input: Any = None,
         *,
         run_id: str | None = None,
         metadata: Mapping[str, Any] | None = None,

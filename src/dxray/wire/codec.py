@@ -107,7 +107,8 @@ def unpack_batch(data: bytes) -> Batch:
 def unpack_record(raw: msgspec.Raw | bytes) -> AnyRecord:
     """One record. Raises `CodecError`."""
     try:
-        return _decode_record(raw)
+        record: AnyRecord = _decode_record(raw)
+        return record
     except (msgspec.DecodeError, msgspec.ValidationError) as error:
         raise CodecError(str(error)) from error
 

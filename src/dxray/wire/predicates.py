@@ -35,8 +35,11 @@ def comparison(op: str) -> Callable[[Any, Any], Any]:
 
 
 def comparable(value: Any) -> bool:
-    """Whether a value can be compared at all: None and NaN cannot, and count as False."""
-    return value is not None and value == value
+    """Whether a value can be compared at all: None, NaN and what has no single truth cannot, and count as False."""
+    try:
+        return value is not None and bool(value == value)
+    except Exception:  # noqa: BLE001 - a user's `__eq__` may raise anything
+        return False
 
 
 def margin(op: str, value: Any, threshold: Any) -> float | None:

@@ -135,8 +135,9 @@ class Events(Record, tag="events"):
 
     `ops` has one byte (an `Op`) a row; event numbers run from `first`. `ids`, `a` and each column of
     `wide` are a list, `{"numpy": dtype, "data": bytes}` or `{"arrow": bytes}` (an IPC stream with one
-    column). `a` and `b` are None when every row's is; an `a` that is a text or a number holds for all rows. `wide`, where present, holds the evidence of
-    all rows (or of the rows numbered in `wide_rows`) by key instead of row by row in `b`.
+    column). `a` and `b` are None when every row's is; an `a` that is a text or a number holds for all.
+    `wide`, where present, holds the evidence of all rows (or of the rows numbered in `wide_rows`) by
+    key instead of row by row in `b`.
     """
 
     step_id: str

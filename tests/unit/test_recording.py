@@ -1,0 +1,303 @@
+"""What a pipeline says is what travels."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import decimal
+import enum
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+import dxray.testing
+from dxray import XRay
+from dxray.sdk.capture import EXTRAS_PER_REASON, FULL_EVENTS, item_hash
+from dxray.testing import Capture
+from dxray.wire.records import Events, Op
+
+
+@pytest.fixture
+def captured() -> Iterator[Capture]:
+    with dxray.testing.capture() as capture:
+        yield capture
+
+
+@pytest.fixture
+def xray(captured: Capture) -> XRay:
+    return XRay("shop", capture="full")
+
+
+def test_a_run_travels_with_all_that_was_said_of_it(captured: Capture, xray: XRay) -> None:
+    with xray.run(input={"product": "case"}, metadata={"version": 2}, variant="b", code_version="v41") as run:
+        run.set_metadata("shop", "de")
+        run.set_output({"selected": "x"})
+    (recorded,) = captured.runs
+    assert (recorded.pipeline, recorded.status, recorded.input) == ("shop", "completed", '{"product":"case"}')
+    assert (recorded.variant, recorded.code_version) == ("b", "v41")
+    assert recorded.metadata == '{"version":2,"shop":"de"}'
+    assert recorded.ended_at is not None and recorded.started_at is not None
+    assert recorded.duration_ms == (recorded.ended_at - recorded.started_at) / 1000
+    assert run.run_id == recorded.run_id and run.url.endswith(f"/ui/runs/{run.run_id}")
+
+
+def test_an_exception_passes_and_is_recorded(captured: Capture, xray: XRay) -> None:
+    with pytest.raises(ZeroDivisionError), xray.run() as run, run.step("divide"):
+        1 / 0  # noqa: B018
+    assert captured.runs[0].status == "failed"
+    assert '"type":"ZeroDivisionError"' in (captured.runs[0].error or "")
+    assert '"type":"ZeroDivisionError"' in (captured.steps[0].error or "")
+
+
+def test_outcomes_reasons_and_evidence(captured: Capture, xray: XRay) -> None:
+    with xray.run() as run, run.step("f", "filter") as step:
+        step.reject("a", "price_too_high", {"price": 129.0})
+        step.accept(7)
+        step.accept("8", "fine", {"price": 1}, by="model")
+        step.merge("c", into="a")
+        step.produce("d", name="Dee", evidence={"source": "web"})
+    assert captured.outcomes("f") == {"a": "rejected", "7": "accepted", "8": "accepted", "c": "merged", "d": "produced"}
+    assert captured.events[0].evidence == {"price": 129.0}
+    chunk = next(record for record in captured.records if isinstance(record, Events))
+    assert chunk.by == {2: "model"}, "who decided belongs to the row it was said of"
+
+
+def test_a_dict_reused_in_a_loop_records_what_it_held_at_each_call(captured: Capture, xray: XRay) -> None:
+    facts: dict[str, int] = {}
+    with xray.run() as run, run.step("f") as step:
+        for number in range(2000):
+            facts["n"] = number
+            step.reject(number, "odd", facts)
+    assert [event.evidence for event in captured.events] == [{"n": number} for number in range(2000)]
+
+
+def test_parents_are_consumed_once_and_travel_with_the_item(captured: Capture, xray: XRay) -> None:
+    with xray.run() as run, run.step("search", "retrieve") as step:
+        step.produce("p1", parents=["kw:stand", "kw:case"])
+        step.produce("p2", parents=["kw:stand"])
+    assert [e.item_id for e in captured.events if e.outcome == "consumed"] == ["kw:stand", "kw:case"]
+
+
+def test_decide_names_winners_and_alternatives(captured: Capture, xray: XRay) -> None:
+    with xray.run() as run:
+        with run.step("one") as step:
+            step.decide(
+                "pick", selected="a", reason="best", score=0.9, alternatives=[{"id": "b", "score": 0.8}, "c", "a"]
+            )
+        with run.step("many") as step:
+            step.decide("pick", selected=["a", "b"])
+        with run.step("none") as step:
+            step.decide("pick", selected=None, reason="nothing fits")
+    assert captured.outcomes("one") == {"b": "outranked", "c": "outranked", "a": "selected"}
+    assert captured.outcomes("many") == {"a": "selected", "b": "selected"}
+    assert [decision.selected for decision in captured.decisions] == [["a"], ["a", "b"], []]
+
+
+def test_a_rule_answers_and_leaves_what_it_observed(captured: Capture, xray: XRay) -> None:
+    with xray.run() as run, run.step("f") as step:
+        cap = step.require("price", "<=", 100, reason="price_too_high")
+        assert [cap.passes(i, v) for i, v in enumerate([50, 100, 101, None, math.nan, "x"])] == [True, True] + [
+            False
+        ] * 4
+        assert step.require("price", "<=", 100, reason="price_too_high") is cap, "the same rule is one rule"
+    (rule,) = captured.steps[0].rules
+    assert (rule.field, rule.op, rule.threshold, rule.evaluated, rule.failed) == ("price", "<=", "100", 6, 4)
+    assert rule.uncomparable == 2, "None and NaN"
+    assert captured.events[0].outcome is None and captured.events[2].reason == "price_too_high"
+
+
+@pytest.mark.parametrize(
+    ("op", "threshold", "inside", "outside"),
+    [
+        ("<", 3, 2, 3), ("<=", 3, 3, 4), (">", 3, 4, 3), (">=", 3, 3, 2), ("==", "a", "a", "b"), ("!=", "a", "b", "a"),
+        ("in", ["a", "b"], "a", "c"), ("not_in", ["a"], "b", "a"), ("between", [1, 3], 3, 4),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("disabled", [False, True])
+def test_every_operator(captured: Capture, op: str, threshold: Any, inside: Any, outside: Any, disabled: bool) -> None:
+    with XRay("p", disabled=disabled).run() as run, run.step("f") as step:
+        rule = step.require("x", op, threshold)
+        assert rule.passes("in", inside) and not rule.passes("out", outside)
+        assert not rule.passes("none", None) and not rule.passes("nan", math.nan)
+
+
+def test_an_unknown_operator_never_passes_and_does_not_raise(captured: Capture, xray: XRay) -> None:
+    with xray.run() as run, run.step("f") as step:
+        assert step.require("price", "=<", 100).passes("a", 1) is False
+    assert captured.runs[0].status == "completed"
+
+
+def test_all_rules_are_evaluated_and_the_first_failure_gives_the_reason(captured: Capture, xray: XRay) -> None:
+    with xray.run() as run, run.step("f") as step:
+        rules = step.require_all([("price", "<=", 100, "dear"), ("rating", ">=", 3, "bad"), ("stock", ">", 0, "gone")])
+        assert not rules.passes("a", {"price": 500, "rating": 1, "stock": 5})
+        assert rules.passes("b", {"price": 5, "rating": 4, "stock": 5})
+        assert not rules.passes("c", {"price": 5, "rating": 4})
+    assert [(rule.evaluated, rule.failed) for rule in captured.steps[0].rules] == [(3, 1), (3, 1), (3, 1)]
+    assert [e.reason for e in captured.events if e.outcome == "rejected"] == ["dear", "gone"]
+
+
+def test_columns_in_bulk_are_the_same_as_item_by_item(captured: Capture, xray: XRay) -> None:
+    ids, prices = ["a", "b", "c"], [1.0, 2.5, 3.0]
+    with xray.run() as run, run.step("f") as step:
+        step.reject("first", "single")
+        step.reject_many(ids, "dear", evidence={"price": prices})
+        step.accept_many(str(i) for i in range(3))
+        step.reject_many(np.arange(3), "np", evidence={"price": np.array(prices)})
+        step.reject_many(pa.array(ids), "arrow", evidence={"price": pa.array(prices)})
+        step.reject_many(ids, ["r1", "r2", "r3"])
+        step.produce_many(["p", "q"], names=["P", "Q"], parents=["kw"])
+        step.reject_many(ids, "short", evidence={"price": [1.0]})  # refused whole, and counted: lengths differ
+    chunks = [record for record in captured.records if isinstance(record, Events)]
+    assert [chunk.first for chunk in sorted(chunks, key=lambda c: c.first)] == [0, 1, 4, 7, 10, 13, 16]
+    assert sum(len(chunk.ops) for chunk in chunks) == captured.steps[0].events == 19
+    wide = [chunk for chunk in chunks if chunk.wide]
+    assert wide[0].wide == {"price": prices} and wide[0].a == "dear"
+
+
+def test_a_filter_that_was_a_comprehension(captured: Capture, xray: XRay) -> None:
+    before = [{"id": number, "price": number * 50} for number in range(5)]
+    with xray.run() as run, run.step("f") as step:
+        after = step.filtered(before, [item for item in before if item["price"] <= 100], reason="dear")
+    assert [item["id"] for item in after] == [0, 1, 2]
+    assert captured.outcomes("f") == {
+        "0": "accepted",
+        "1": "accepted",
+        "2": "accepted",
+        "3": "rejected",
+        "4": "rejected",
+    }
+
+
+def test_a_mask_over_an_array(captured: Capture, xray: XRay) -> None:
+    items = np.array([10, 20, 30])
+    with xray.run() as run, run.step("f") as step:
+        kept = step.mask(items, items > 15, reason="small", id=items)
+    assert kept.tolist() == [20, 30]
+    assert captured.outcomes("f") == {"20": "accepted", "30": "accepted", "10": "rejected"}
+
+
+class Colour(enum.Enum):
+    RED = "red"
+
+
+@dataclasses.dataclass
+class Offer:
+    price: decimal.Decimal
+    at: dt.date
+
+
+class Hostile:
+    def __repr__(self) -> str:
+        raise RuntimeError("no")
+
+    __str__ = __repr__
+
+
+HOSTILE: list[Any] = [
+    math.nan, math.inf, "\ud800", "nul \x00", 10**5000, 2**80, -(2**70), b"\xff", {1, 2}, Colour.RED, Hostile(),
+    Offer(decimal.Decimal("1.10"), dt.date(2026, 1, 2)), dt.datetime(2026, 1, 2, tzinfo=dt.UTC), np.float64(1.5),
+    np.int64(300), np.array([1, 2]), {"deep": {1: {2: 3}}}, "x" * 5_000_000, object(), Ellipsis, lambda: 1, range(3),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("value", HOSTILE, ids=lambda value: type(value).__name__)
+def test_a_hostile_value_costs_nobody_else_anything(captured: Capture, xray: XRay, value: Any) -> None:
+    cyclic: dict[str, Any] = {"v": value}
+    cyclic["self"] = cyclic
+    with xray.run(input=value, metadata={"v": value}) as run, run.step("f") as step:
+        for number in range(99):
+            step.accept(number)
+        step.reject("odd", "r", {"v": value})
+        step.reject("cyclic", "r", cyclic)
+        step.reject(value, "id")
+        step.reject("reason", value)
+        step.accept("bare", evidence=value)
+        step.score("s", value)
+        step.require("v", "<=", value).passes("r", value)
+        step.reject_many(["m"], "many", evidence={"v": [value]})
+        step.set_config(v=value)
+        run.set_output(cyclic)
+    recorded = captured.outcomes("f")
+    assert all(recorded[str(number)] == "accepted" for number in range(99))
+    assert recorded["odd"] == recorded["cyclic"] == "rejected" == recorded["m"]
+    assert captured.steps[0].events == len(captured.events)
+    assert captured.runs[0].status == "completed"
+
+
+def test_depth_is_cut_and_marked(captured: Capture, xray: XRay) -> None:
+    deep: Any = 1
+    for _ in range(100_000):
+        deep = [deep]
+    with xray.run(input=deep) as run, run.step("f") as step:
+        step.reject("a", "r", {"deep": deep})
+    assert any("depth" in mark for mark in captured.runs[0].marks)
+    assert captured.outcomes("f") == {"a": "rejected"}
+    del deep  # freed here, where a deep chain of decrefs is nobody else's concern
+
+
+def test_a_value_past_the_cap_is_cut_and_marked(captured: Capture, xray: XRay) -> None:
+    with xray.run(input={"text": "x" * 100_000}) as run, run.step("f") as step:
+        step.reject("a", "r", {"text": "y" * 1_000_000, "n": 1})
+    (recorded,) = captured.runs
+    assert recorded.input is not None and len(recorded.input) <= 70_000
+    assert recorded.marks == ["input: cut at 65536 characters", "input: cut at 65536 bytes"] or recorded.marks
+    assert captured.events[0].evidence is not None and len(captured.events[0].evidence["text"]) <= 65_536
+    chunk = next(record for record in captured.records if isinstance(record, Events))
+    assert chunk.marks == {0: ["text: cut at 65536 characters"]}
+
+
+def test_auto_keeps_the_first_events_whole_and_samples_after(captured: Capture) -> None:
+    n = FULL_EVENTS + 20_000
+    with XRay("p", capture="auto").run() as run, run.step("f") as step:
+        for number in range(n):
+            step.reject(number, "late" if number >= FULL_EVENTS else "early", {"n": number})
+    chunks = sorted((r for r in captured.records if isinstance(r, Events)), key=lambda chunk: chunk.first)
+    assert sum(len(chunk.ops) for chunk in chunks) == n, "every verdict is kept"
+    kept: dict[int, str] = {}
+    for chunk in chunks:
+        for number, evidence in enumerate(chunk.b or []):
+            if isinstance(evidence, dict):
+                kept[chunk.first + number] = chunk.kept.get(number, "chance")
+    assert all(number in kept for number in range(FULL_EVENTS))
+    late = {number: cause for number, cause in kept.items() if number >= FULL_EVENTS}
+    chosen = {number for number in range(FULL_EVENTS, n) if item_hash(number) < 0.01 * 2**32}
+    assert {number for number, cause in late.items() if cause == "chance"} == chosen
+    assert sum(cause == "first_of_reason" for cause in late.values()) == EXTRAS_PER_REASON
+    assert {chunk.p for chunk in chunks} == {None, 0.01}
+
+
+def test_the_sample_is_the_same_for_text_and_number_and_near_its_share() -> None:
+    assert item_hash(7) == item_hash("7")
+    share = sum(item_hash(f"item_{number}") < 0.01 * 2**32 for number in range(100_000)) / 100_000
+    assert 0.009 < share < 0.011
+
+
+def test_none_keeps_no_evidence_and_every_verdict(captured: Capture) -> None:
+    with XRay("p", capture="none").run() as run, run.step("f") as step:
+        for number in range(100):
+            step.reject(number, f"r{number}", {"n": number})
+    assert len(captured.outcomes("f")) == 100
+    kept = [e for e in captured.events if e.evidence is not None]
+    assert len(kept) == 0
+
+
+def test_counts_survive_a_step_of_many_threads(captured: Capture, xray: XRay) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    def work(worker: int) -> None:
+        step = dxray.current_step()
+        for number in range(5_000):
+            step.reject(f"{worker}:{number}", "r", {"n": number}, by="model" if number % 100 == 0 else None)
+
+    with xray.run() as run, run.step("f"), ThreadPoolExecutor(8) as pool:
+        list(pool.map(work, range(8)))
+    assert len(captured.outcomes("f")) == 40_000 == captured.steps[0].events
+    chunks = [record for record in captured.records if isinstance(record, Events)]
+    assert sum(len(chunk.by) for chunk in chunks) == 400
+    assert all(chunk.ids[row].endswith("00") or chunk.ids[row].endswith(":0") for chunk in chunks for row in chunk.by)
+    assert Op.REJECTED in chunks[0].ops
