@@ -27,8 +27,8 @@ from dxray.wire.ids import uuid7_hex
 from dxray.wire.records import Events
 
 if TYPE_CHECKING:
+    from dxray.sdk.ledger import Ledger
     from dxray.sdk.run import Run
-    from dxray.sdk.step import Step
 
 FLUSH_S = 0.2
 HEARTBEAT_S = 10.0
@@ -60,7 +60,7 @@ class Channel:
         self._flushing = threading.Lock()  # one flush at a time
         self._pending: deque[tuple[bytes | Events, int, int]] = deque()
         self._pending_bytes = 0
-        self._ended: deque[Run | Step] = deque()
+        self._ended: deque[Run | Ledger] = deque()
         self._open: dict[int, Run] = {}
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
@@ -77,15 +77,15 @@ class Channel:
 
     # -- what callers do -------------------------------------------------------------------------
 
-    def put(self, record: bytes, events: int, step: Step | None = None) -> None:
+    def put(self, record: bytes, events: int, step: Ledger | None = None) -> None:
         """Take one encoded record."""
         self._take(record, len(record), events, step)
 
-    def put_later(self, event: Events, n: int, step: Step) -> None:
+    def put_later(self, event: Events, n: int, step: Ledger) -> None:
         """Take the columns of `n` events, to be encoded when they are flushed."""
         self._take(event, n * BYTES_PER_ITEM, n, step)
 
-    def _take(self, record: bytes | Events, size: int, events: int, step: Step | None) -> None:
+    def _take(self, record: bytes | Events, size: int, events: int, step: Ledger | None) -> None:
         with self._lock:
             if self._pending_bytes + size > PENDING_BYTES:
                 self.losses["queue_full"] += events
@@ -103,7 +103,7 @@ class Channel:
         if self._thread is None or self._pid != os.getpid():
             self._start()
 
-    def ended(self, thing: Run | Step) -> None:
+    def ended(self, thing: Run | Ledger) -> None:
         """A run or a step has ended: its last version is made in the background."""
         self._ended.append(thing)
         if self._thread is None:

@@ -22,7 +22,7 @@ from dxray.wire.predicates import comparable
 from dxray.wire.records import Events, Op, Rule
 
 if TYPE_CHECKING:
-    from dxray.sdk.step import Step
+    from dxray.sdk.ledger import Ledger
 
 Row = Sequence[Any]
 
@@ -35,7 +35,7 @@ _walk = json.JSONEncoder(default=plain, skipkeys=True).encode  # for its check o
 encode = msgspec.msgpack.Encoder(enc_hook=plain, decimal_format="string").encode
 
 
-def encode_rows(step: Step, flat: list[Any]) -> tuple[bytes, int]:
+def encode_rows(step: Ledger, flat: list[Any]) -> tuple[bytes, int]:
     """The record of a step's rows, and how many events they are. Never raises."""
     event = Events(run_id=step._run.run_id, step_id=step.step_id, first=step._emitted, at=now_us(), ops=b"", ids=())
     if step._sampler is not None:
@@ -86,7 +86,7 @@ def _take_notes(flat: list[Any], event: Events) -> list[Any]:
     return rows
 
 
-def _count_rules(step: Step, ops: bytes, a: list[Any], b: list[Any]) -> list[Rule]:
+def _count_rules(step: Ledger, ops: bytes, a: list[Any], b: list[Any]) -> list[Rule]:
     """Add the chunk to the exact counts of the step's rules; the rules as they travel, if the chunk names any."""
     failed = ops.count(Op.RULE_FAILED) + ops.count(Op.RULE_ALSO_FAILED)
     passed = ops.count(Op.RULE_PASSED)

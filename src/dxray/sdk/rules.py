@@ -112,3 +112,16 @@ class RuleSet:
         with guard:
             self._step._add(rows)
         return passed
+
+
+class NeverPasses(Predicate):
+    """What a rule that could not be made becomes: it rejects nothing by itself and passes nothing."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        super().__init__("", "==", None)
+
+    def passes(self, item_id: Any, value: Any) -> bool:
+        """False."""
+        return False

@@ -12,8 +12,9 @@ from dxray.sdk import context
 from dxray.sdk.capture import Sampler
 from dxray.sdk.fields import Fields, error_text, now_us
 from dxray.sdk.guard import guard
+from dxray.sdk.ledger import Ledger
 from dxray.sdk.settings import Settings
-from dxray.sdk.step import SamplingStep, Step
+from dxray.sdk.step import Step
 from dxray.wire.records import AnyRecord, RunStatus
 from dxray.wire.records import Run as RunRecord
 
@@ -51,7 +52,7 @@ class Run(Fields):
         self._origin = origin  # what step ids begin with, so that processes that share a run never share one
         self._position = position
         self._joined = joined  # the run belongs to another process; this one only adds steps
-        self._open_steps: dict[int, Step] = {}
+        self._open_steps: dict[int, Ledger] = {}
         self._last_ended: dict[str | None, str] = {}
         self._attempts: dict[tuple[str | None, str], int] = {}
 
@@ -80,8 +81,7 @@ class Run(Fields):
         step = Step(self, name, step_type, capture or self._settings.capture, position)
         try:
             if step._capture in ("sample", "none"):
-                step._sampler = Sampler() if step._capture == "sample" else Sampler(0.0, extras=0)
-                step.__class__ = SamplingStep
+                step._sample(Sampler() if step._capture == "sample" else Sampler(0.0, extras=0))
             parent = context.STEP.get()
             above = step._parent_step_id = parent.step_id if parent is not None and parent._run is self else None
             if after is not None:
@@ -148,7 +148,7 @@ class Run(Fields):
 
     # -- steps -----------------------------------------------------------------------------------
 
-    def _step_ended(self, step: Step) -> None:
+    def _step_ended(self, step: Ledger) -> None:
         if self._open_steps.pop(step._position, None) is None:
             return
         parent = step._parent_step_id

@@ -1,71 +1,27 @@
-"""A step: where a pipeline says what became of its items.
-
-`reject`, `accept` and their like append one tuple to a list. Every 512 rows the caller encodes them
-(`_spill`), so a step of ten million items holds no more in memory than a step of a thousand.
-"""
+"""A step: where a pipeline says what became of its items. Every verb appends one row, and returns."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable, Mapping, Sequence
-from contextvars import Token
-from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from dxray.sdk import context, wide
-from dxray.sdk.capture import FULL_EVENTS, SAMPLE_P, Sampler
-from dxray.sdk.chunk import NOTE, WIDTH, Row, encode_rows
-from dxray.sdk.fields import Fields, error_text, now_us
+from dxray.sdk import wide
+from dxray.sdk.chunk import NOTE, Row
+from dxray.sdk.fields import now_us
 from dxray.sdk.guard import guard
-from dxray.sdk.rules import Predicate, RuleSet, StepRule
+from dxray.sdk.ledger import Ledger
+from dxray.sdk.rules import NeverPasses, Predicate, RuleSet, StepRule
 from dxray.sdk.values import json_text, plain
-from dxray.wire.records import AnyRecord, Decision, Op
-from dxray.wire.records import Step as StepRecord
-
-if TYPE_CHECKING:
-    from dxray.sdk.run import Run
-
-ROOM = 512 * WIDTH  # places in the list of rows before the caller encodes them
-LEFT_FOR_FLUSHER = 64 * WIDTH  # fewer rows than this are encoded in the background when a step ends
+from dxray.wire.records import Decision, Op
 
 _copy = dict.copy
 
 
-class Step(Fields):
+class Step(Ledger):
     """One stage of a run; made by `run.step(...)`, used as a context manager.
 
     No method raises for what is recorded; the pipeline's own exceptions pass through and are noted.
     """
-
-    # What most steps never set has its default here: making a step is on the pipeline's time.
-    _rules: Sequence[StepRule] = ()
-    _decisions: Sequence[Decision] = ()
-    _decisions_sent = 0
-    _emitted = 0
-    _limit = ROOM
-    _noted = False
-    _consumed: set[Any] | None = None
-    _cutoff: int | None = None
-    _input_count: int | None = None
-    _output_count: int | None = None
-    _after: list[str] | None = None
-    _after_inferred = False
-    _attempt = 1
-    _parent_step_id: str | None = None
-    _sampler: Sampler | None = None
-    _token: Token[Any] | None = None
-    _announced = False
-
-    def __init__(self, run: Run, name: str, step_type: str | None, capture: str, position: int) -> None:
-        self._run = run
-        self._name = name
-        self._type = step_type
-        self._position = position
-        self._capture = capture
-        self.step_id = f"{run._origin}{position + 1}"
-        self._rows: list[Any] = []  # flat: op, item, a, b, op, item, a, b, ...
-        self._extend = self._rows.extend
-        self._lock = threading.Lock()
 
     # -- what became of an item ------------------------------------------------------------------
 
@@ -273,33 +229,7 @@ class Step(Fields):
         with guard:
             self._output_count = int(count)
 
-    # -- a context manager -----------------------------------------------------------------------
-
-    def __enter__(self) -> Step:
-        self._token = context.STEP.set(self)
-        self._start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        with guard:
-            if self._token is not None:
-                context.reset(context.STEP, self._token)
-            self._finish(error)
-            self._run._step_ended(self)
-
-    def _finish(self, error: BaseException | None) -> None:
-        self._end()
-        if error is not None:
-            self._error = error_text(error)
-        while len(self._rows) > LEFT_FOR_FLUSHER:
-            self._spill()
-
-    # -- rows ------------------------------------------------------------------------------------
-
-    def _add(self, row: Row) -> None:
-        self._extend(row)
-        if len(self._rows) >= self._limit:
-            self._spill()
+    # -- what is not the common case --------------------------------------------------------------
 
     def _decided_by(self, op: int, item_id: Any, reason: Any, evidence: Any, by: str) -> None:
         """A row and its note, in one step, so that no other thread's row comes between."""
@@ -322,131 +252,6 @@ class Step(Fields):
             if parent not in self._consumed:
                 self._consumed.add(parent)
                 self._extend((6, parent, None, None))
-
-    def _spill(self, wait: bool = False) -> None:
-        """Encode the oldest rows and hand them to the channel. Another thread doing so is enough."""
-        if not self._lock.acquire(blocking=wait):
-            return
-        try:
-            rows = self._rows
-            chunk = rows[:ROOM]
-            if not chunk:
-                return
-            while self._noted and rows[len(chunk) : len(chunk) + 1] == [NOTE]:
-                chunk = rows[: len(chunk) + WIDTH]  # a row and its notes stay together
-            del rows[: len(chunk)]  # appends go to the end meanwhile, so nothing is lost between the two
-            try:
-                encoded, n = encode_rows(self, chunk)
-            except Exception:
-                self._lost("not_encoded", len(chunk) // WIDTH)
-                raise
-            self._emitted += n
-            if self._capture != "full":
-                self._sample_from_here()
-            self._run._channel.put(encoded, n, self)
-        finally:
-            self._lock.release()
-
-    def _sample_from_here(self) -> None:
-        """Past the first events of an `auto` step, evidence is sampled."""
-        if self._emitted >= FULL_EVENTS:
-            if self._sampler is None:
-                self._sampler = Sampler(SAMPLE_P)
-                self.__class__ = SamplingStep
-        else:
-            self._limit = min(ROOM, (FULL_EVENTS - self._emitted) * WIDTH)
-
-    def _spill_all(self) -> None:
-        """Encode whatever waits; called in the background."""
-        while self._rows:
-            self._spill(wait=True)
-
-    def _records(self) -> list[AnyRecord]:
-        """This step's version as it stands, and the decisions made since the last."""
-        ended = self._ended_at is not None
-        decisions, self._decisions_sent = self._decisions[self._decisions_sent :], len(self._decisions)
-        record = StepRecord(
-            run_id=self._run.run_id,
-            step_id=self.step_id,
-            version=now_us(),
-            name=self._name,
-            position=self._position,
-            type=self._type,
-            parent_step_id=self._parent_step_id,
-            after=self._after,
-            after_inferred=self._after_inferred,
-            attempt=self._attempt,
-            input_count=self._input_count,
-            output_count=self._output_count,
-            cutoff=self._cutoff,
-            rules=[rule.recorded() for rule in self._rules],
-            events=self._emitted if ended else None,
-        )
-        self._fill(record, self._run._project)
-        return [*decisions, record]
-
-
-class SamplingStep(Step):
-    """A step that keeps the evidence of some events only. A step becomes one while it is open."""
-
-    def accept(self, item_id: Any, reason: str | None = None, evidence: Any = None, by: str | None = None) -> None:
-        """As `Step.accept`."""
-        self._sampled(Op.ACCEPTED, item_id, reason, evidence, by)
-
-    def reject(self, item_id: Any, reason: str, evidence: Any = None, by: str | None = None) -> None:
-        """As `Step.reject`."""
-        self._sampled(Op.REJECTED, item_id, reason, evidence, by)
-
-    def produce(
-        self,
-        item_id: Any,
-        name: str | None = None,
-        parents: Sequence[Any] | None = None,
-        *,
-        kind: str | None = None,
-        evidence: Any = None,
-    ) -> None:
-        """As `Step.produce`."""
-        if evidence is None:
-            super().produce(item_id, name, parents, kind=kind)
-            return
-        with guard:
-            if parents:
-                parents = [parents] if isinstance(parents, str | int) else list(parents)
-                self._consume(parents)
-        self._sampled(Op.PRODUCED_WITH, item_id, [name, parents or None, kind], evidence, None)
-
-    def _sampled(self, op: int, item_id: Any, reason: Any, evidence: Any, by: str | None) -> None:
-        with guard:
-            notes: Row = () if by is None else (NOTE, item_id, "by", str(by))
-            if evidence is not None:
-                cause = (
-                    self._sampler.cause(item_id, reason if op != Op.PRODUCED_WITH else None)
-                    if self._sampler is not None
-                    else None
-                )
-                if cause is None:
-                    evidence = False
-                else:
-                    evidence = plain_evidence(evidence)
-                    if cause != "chance":
-                        notes = (*notes, NOTE, item_id, "kept", cause)
-            if notes:
-                self._noted = True
-            self._add((op, item_id, reason, evidence, *notes))
-
-
-class NeverPasses(Predicate):
-    """What a rule that could not be made becomes: it rejects nothing by itself and passes nothing."""
-
-    __slots__ = ()
-
-    def __init__(self) -> None:
-        super().__init__("", "==", None)
-
-    def passes(self, item_id: Any, value: Any) -> bool:
-        """False."""
-        return False
 
 
 def plain_evidence(evidence: Any) -> dict[Any, Any]:

@@ -15,12 +15,12 @@ from dxray.sdk.values import mend, plain
 from dxray.wire.records import Events
 
 if TYPE_CHECKING:
-    from dxray.sdk.step import Step
+    from dxray.sdk.ledger import Ledger
 
 BLOCK = 16_384  # items a record
 
 
-def record(step: Step, op: int, ids: Any, a: Any, evidence: Mapping[str, Any] | None) -> None:
+def record(step: Ledger, op: int, ids: Any, a: Any, evidence: Mapping[str, Any] | None) -> None:
     """Record `op` for all of `ids`; `a` is one value for all, or a column.
 
     Raises ValueError where columns differ in length; the guard around the caller counts it.
@@ -41,7 +41,7 @@ def record(step: Step, op: int, ids: Any, a: Any, evidence: Mapping[str, Any] | 
         _put(step, op, ids[start:stop], part_a, a_is_column, {k: c[start:stop] for k, c in columns.items()})
 
 
-def _put(step: Step, op: int, ids: Any, a: Any, a_is_column: bool, columns: dict[str, Any]) -> None:
+def _put(step: Ledger, op: int, ids: Any, a: Any, a_is_column: bool, columns: dict[str, Any]) -> None:
     n = len(ids)
     with step._lock:
         first = step._emitted

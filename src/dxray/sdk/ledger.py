@@ -1,0 +1,159 @@
+"""A step's rows, from the list they are appended to until they are on their way.
+
+Every 512 rows the caller encodes them (`_spill`), so a step of ten million items holds no more in
+memory than a step of a thousand. What is left when the step ends is encoded in the background.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from contextvars import Token
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from dxray.sdk import context
+from dxray.sdk.capture import FULL_EVENTS, Sampler
+from dxray.sdk.chunk import NOTE, WIDTH, Row, encode_rows
+from dxray.sdk.fields import Fields, error_text, now_us
+from dxray.sdk.guard import guard
+from dxray.wire.records import AnyRecord, Decision
+from dxray.wire.records import Step as StepRecord
+
+if TYPE_CHECKING:
+    from dxray.sdk.rules import StepRule
+    from dxray.sdk.run import Run
+
+ROOM = 512 * WIDTH  # places in the list of rows before the caller encodes them
+LEFT_FOR_FLUSHER = 64 * WIDTH  # fewer rows than this are encoded in the background when a step ends
+
+
+class Ledger(Fields):
+    """What a step holds and how it leaves: the part of `Step` that users do not call."""
+
+    # What most steps never set has its default here: making a step is on the pipeline's time.
+    _rules: Sequence[StepRule] = ()
+    _decisions: Sequence[Decision] = ()
+    _decisions_sent = 0
+    _emitted = 0
+    _limit = ROOM
+    _noted = False
+    _consumed: set[Any] | None = None
+    _cutoff: int | None = None
+    _input_count: int | None = None
+    _output_count: int | None = None
+    _after: list[str] | None = None
+    _after_inferred = False
+    _attempt = 1
+    _parent_step_id: str | None = None
+    _sampler: Sampler | None = None
+    _token: Token[Any] | None = None
+    _announced = False
+
+    def __init__(self, run: Run, name: str, step_type: str | None, capture: str, position: int) -> None:
+        self._run = run
+        self._name = name
+        self._type = step_type
+        self._position = position
+        self._capture = capture
+        self.step_id = f"{run._origin}{position + 1}"
+        self._rows: list[Any] = []  # flat: op, item, a, b, op, item, a, b, ...
+        self._extend = self._rows.extend
+        self._lock = threading.Lock()
+
+    # -- a context manager -----------------------------------------------------------------------
+
+    def __enter__(self) -> Self:
+        self._token = context.STEP.set(self)
+        self._started_at = now_us()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        try:
+            if self._token is not None:
+                context.reset(context.STEP, self._token)
+            self._finish(error)
+            self._run._step_ended(self)
+        except Exception as mistake:
+            guard.caught(mistake)
+
+    def _finish(self, error: BaseException | None) -> None:
+        self._ended_at = now_us()
+        if error is not None:
+            self._error = error_text(error)
+        while len(self._rows) > LEFT_FOR_FLUSHER and self._spill():
+            pass
+
+    def _add(self, row: Row) -> None:
+        self._extend(row)
+        if len(self._rows) >= self._limit:
+            self._spill()
+
+    def _spill(self, wait: bool = False) -> bool:
+        """Encode the oldest rows and hand them to the channel; False where another thread is doing so."""
+        if not self._lock.acquire(blocking=wait):
+            return False
+        try:
+            rows = self._rows
+            chunk = rows[:ROOM]
+            if not chunk:
+                return True
+            while self._noted and rows[len(chunk) : len(chunk) + 1] == [NOTE]:
+                chunk = rows[: len(chunk) + WIDTH]  # a row and its notes stay together
+            del rows[: len(chunk)]  # appends go to the end meanwhile, so nothing is lost between the two
+            try:
+                encoded, n = encode_rows(self, chunk)
+            except Exception:
+                self._lost("not_encoded", len(chunk) // WIDTH)
+                raise
+            self._emitted += n
+            if self._capture != "full":
+                self._sample_from_here()
+            self._run._channel.put(encoded, n, self)
+            return True
+        finally:
+            self._lock.release()
+
+    def _sample_from_here(self) -> None:
+        """Past the first events of an `auto` step, evidence is sampled."""
+        if self._emitted >= FULL_EVENTS:
+            if self._sampler is None:
+                self._sample(Sampler())
+        else:
+            self._limit = min(ROOM, (FULL_EVENTS - self._emitted) * WIDTH)
+
+    def _sample(self, sampler: Sampler) -> None:
+        """Keep the evidence of some events only, from here on."""
+        from dxray.sdk.sampling import SamplingStep
+
+        self._sampler = sampler
+        self.__class__ = SamplingStep
+
+    def _spill_all(self) -> None:
+        """Encode whatever waits; called in the background."""
+        while self._rows:
+            self._spill(wait=True)
+
+    def _records(self) -> list[AnyRecord]:
+        """This step's version as it stands, and the decisions made since the last."""
+        ended = self._ended_at is not None
+        decisions, self._decisions_sent = self._decisions[self._decisions_sent :], len(self._decisions)
+        record = StepRecord(
+            run_id=self._run.run_id,
+            step_id=self.step_id,
+            version=now_us(),
+            name=self._name,
+            position=self._position,
+            type=self._type,
+            parent_step_id=self._parent_step_id,
+            after=self._after,
+            after_inferred=self._after_inferred,
+            attempt=self._attempt,
+            input_count=self._input_count,
+            output_count=self._output_count,
+            cutoff=self._cutoff,
+            rules=[rule.recorded() for rule in self._rules],
+            events=self._emitted if ended else None,
+        )
+        self._fill(record, self._run._project)
+        return [*decisions, record]
