@@ -10,16 +10,6 @@ from dxray.sdk import wide
 from dxray.sdk.rules import Predicate
 
 
-class NullRule(Predicate):
-    """A rule that answers and records nothing."""
-
-    __slots__ = ()
-
-    def passes(self, item_id: Any, value: Any) -> bool:
-        """Whether the value satisfies the rule."""
-        return self.holds(value)
-
-
 class NullRuleSet:
     """Several rules that answer and record nothing."""
 
@@ -97,11 +87,11 @@ class NullStep(_Null):
 
     def require(self, field: str, op: str, threshold: Any, reason: str | None = None) -> Predicate:
         """A rule that still evaluates."""
-        return NullRule(field, op, threshold, reason)
+        return Predicate(field, op, threshold, reason)
 
     def require_all(self, rules: Iterable[Any]) -> NullRuleSet:
         """Rules that still evaluate."""
-        return NullRuleSet(rule if isinstance(rule, Predicate) else NullRule(*rule) for rule in rules)
+        return NullRuleSet(rule if isinstance(rule, Predicate) else Predicate(*rule) for rule in rules)
 
     def produce_many(self, ids: Any, names: Any = None, parents: Any = None, evidence: Any = None) -> None:
         """Nothing."""

@@ -41,6 +41,11 @@ class Predicate:
             return False
 
 
+    def passes(self, item_id: Any, value: Any) -> bool:
+        """Whether `value` satisfies the predicate. Never raises."""
+        return self.holds(value)
+
+
 class StepRule(Predicate):
     """A rule of a step, made by `step.require(...)`."""
 

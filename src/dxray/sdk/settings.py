@@ -29,6 +29,7 @@ class Settings:
     code_version: str | None = None
     spool_dir: str = "~/.dxray/spool"
     strict_timeout: float = 10.0
+    show_url: bool = True  # print a run's address once, on a terminal
     disabled: bool = False
 
     @property
@@ -46,7 +47,7 @@ def configure(**settings: Any) -> None:
     """Settings for every `XRay` made from now on in this process, e.g. `configure(api_url=...)`.
 
     Names: api_url, api_key, project, offline_mode, capture, environment, code_version, spool_dir,
-    strict_timeout, disabled. An unknown name is logged with the nearest one, and ignored.
+    strict_timeout, show_url, disabled. An unknown name is logged with the nearest one, and ignored.
     """
     with guard:
         _configured.update(_known(settings))
@@ -99,7 +100,7 @@ def _typed(name: str, value: Any) -> Any:
             logger.warning("dxray: %s=%r is none of %s; the default is used", name, value, " ".join(_CHOICES[name]))
             return getattr(Settings(), name)
         return value
-    if name == "disabled":
+    if name in ("disabled", "show_url"):
         return value.lower() not in ("", "0", "false", "no") if isinstance(value, str) else bool(value)
     if name == "strict_timeout":
         return float(value)

@@ -61,7 +61,7 @@ class Shipper:
 
     def announce(self, run: Any) -> None:
         """Print a run's address once it is there, at most once a process, and only on a terminal."""
-        if not _url_shown and sys.stderr is not None and sys.stderr.isatty():
+        if self._settings.show_url and not _url_shown and sys.stderr is not None and sys.stderr.isatty():
             self._show = getattr(run, "url", None)
 
     def stop(self) -> None:

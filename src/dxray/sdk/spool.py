@@ -13,6 +13,7 @@ import os
 import struct
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -146,6 +147,8 @@ class Spool:
             if self._open.waiting == 0:
                 self._open.remove()
             self._open = None
+            with suppress(OSError):  # others may have segments there
+                self.folder.rmdir()
 
     def _segment(self, more: int) -> Segment:
         if self._bytes + more > SPOOL_BYTES:

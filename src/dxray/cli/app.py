@@ -1,0 +1,103 @@
+"""The commands, and what becomes of their errors: one line each."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Sequence
+from difflib import SequenceMatcher
+from typing import Annotated, Any
+
+import typer
+from typer.exceptions import TyperException
+
+import dxray
+from dxray.cli import demo, runs, serve, steps, sync, why
+from dxray.cli.options import AsJson, Refusal
+from dxray.cli.render import print_json, print_line
+from dxray.client import ClientError
+from dxray.wire.text import clean
+
+app = typer.Typer(
+    name="dxray",
+    help="X-Ray: why did the pipeline make this decision?",
+    epilog="Start with: dxray demo",
+    rich_markup_mode=None,  # plain help is half as long, and can be searched
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+
+
+def version(as_json: AsJson = False) -> None:
+    """Print the version."""
+    if as_json:
+        print_json({"version": dxray.__version__, "python": ".".join(map(str, sys.version_info[:3]))})
+    else:
+        print_line(f"dxray {dxray.__version__}")
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    context: typer.Context,
+    show_version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    if show_version:
+        version()
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        print_line(context.get_help())
+
+
+for name, command, panel in (
+    ("demo", demo.demo, "Begin"),
+    ("serve", serve.serve, "Begin"),
+    ("runs", runs.runs, "Ask"),
+    ("show", runs.show, "Ask"),
+    ("why", why.why, "Ask"),
+    ("steps", steps.steps, "Ask"),
+    ("sync", sync.sync, "Care"),
+    ("version", version, "Care"),
+):
+    app.command(name, rich_help_panel=panel)(command)
+
+
+def run(argv: Sequence[str] | None) -> int:
+    """Run one command line and return the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that lacks a letter is no reason to fail
+    try:
+        code = typer.main.get_command(app).main(args=argv, prog_name="dxray", standalone_mode=False)
+    except TyperException as error:
+        return _fail(_usage(error), error.exit_code)
+    except ClientError as error:
+        return _fail(str(error).replace("GET /runs lists", "dxray runs lists"), 1)
+    except Refusal as error:
+        return _fail(str(error), error.code)
+    except typer.Abort:
+        return 130
+    except BrokenPipeError:
+        # Whoever read has read enough; keep Python from writing the rest at exit.
+        sys.stdout = io.StringIO()
+        return 1
+    return code if isinstance(code, int) else 0
+
+
+def _fail(message: str, code: int) -> int:
+    sys.stderr.write(f"dxray: {clean(message)}\n")
+    return code
+
+
+def _usage(error: TyperException) -> str:
+    """What was typed wrongly, the nearest right thing, and where to read on."""
+    message = error.format_message().rstrip(".").replace("Value error, ", "").replace("Input should", "it should")
+    near: Any = getattr(error, "possibilities", None)
+    context = getattr(error, "ctx", None)
+    if near:
+        nearest = max(near, key=lambda one: SequenceMatcher(None, one, getattr(error, "option_name", "")).ratio())
+        message = f"{error.message.rstrip('.')}. Did you mean {nearest!r}?"
+    elif hasattr(error, "option_name") and context is not None and context.info_name in ("show", "why"):
+        message += "; an id that begins with a dash goes after --"
+    if not message.endswith("?"):
+        message += f"; see {context.command_path if context is not None else 'dxray'} --help"
+    return f"{message[:1].lower()}{message[1:]}"

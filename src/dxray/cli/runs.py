@@ -1,0 +1,91 @@
+"""`dxray runs` and `dxray show RUN`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import typer
+
+from dxray.cli.options import ApiKey, ApiUrl, AsJson, Limit, Pipeline, Query, Refusal, RunId
+from dxray.cli.render import Column, console, print_json, print_lines, table
+from dxray.client import Client
+from dxray.wire.answers import Run
+from dxray.wire.printed_run import error_text, run_lines, status_span
+from dxray.wire.text import Line, Span, age, clean, duration, number
+
+Status = Literal["running", "waiting", "completed", "failed", "abandoned"]
+When = "Such as 2h, 7d or 2026-11-23T10:00:00Z."
+
+
+def runs(
+    pipeline: Pipeline = None,
+    status: Annotated[Status | None, typer.Option("--status", help="Only with this status.")] = None,
+    since: Annotated[str | None, typer.Option("--since", metavar="TIME", help=f"Started since. {When}")] = None,
+    until: Annotated[str | None, typer.Option("--until", metavar="TIME", help=f"Started before. {When}")] = None,
+    q: Query = None,
+    limit: Limit = 20,
+    as_json: AsJson = False,
+    api_url: ApiUrl = None,
+    api_key: ApiKey = None,
+) -> None:
+    """List runs, newest first."""
+    with Client(api_url, api_key) as client:
+        page = client.runs(pipeline=pipeline, status=status, since=since, until=until, q=q, limit=limit)
+    if as_json:
+        print_json(page.to_dict())
+        return
+    out = console()
+    if not page.runs:
+        filtered = any((pipeline, status, since, until, q))
+        words = "no run fits these filters" if filtered else 'no run is recorded yet; "dxray demo" shows some'
+        print_lines(out, [Line().add(words, "dim")])
+        return
+    wide = out.width >= 104
+    errors = wide and any(run.error is not None for run in page)
+    columns = [Column("run"), Column("pipeline", least=8), Column("status")]
+    columns += [Column("age", right=True), Column("took", right=True)]
+    columns += [Column("steps", right=True)] if wide else []
+    columns += [Column("error", least=6)] if errors else []
+    print_lines(out, table(columns, [_row(run)[: len(columns)] for run in page], out.width))
+    more(page.total, len(page), "runs")
+
+
+def _row(run: Run) -> list[Span | str]:
+    error = "" if run.error is None else error_text(run.error)
+    return [
+        Span(clean(run.run_id), "name"),
+        run.pipeline,
+        status_span(run.status),
+        Span(age(run.started_at), "dim"),
+        duration(run.duration_ms),
+        number(run.step_count),
+        Span(clean(error), "bad"),
+    ]
+
+
+def more(total: int | None, shown: int, what: str) -> None:
+    """Say how much is not shown."""
+    if total is not None and total > shown:
+        words = f"the newest {number(shown)} of {number(total)} {what}; --limit N shows more"
+        print_lines(console(), [Line().add(words, "dim")])
+
+
+def show(run: RunId, as_json: AsJson = False, api_url: ApiUrl = None, api_key: ApiKey = None) -> None:
+    """Show one run: its steps, and what went in and came out."""
+    with Client(api_url, api_key) as client:
+        answer = client.run(which(client, run))
+    if as_json:
+        print_json(answer.to_dict())
+        return
+    out = console()
+    print_lines(out, run_lines(answer, width=out.width, commands=True))
+
+
+def which(client: Client, run: str) -> str:
+    """A run's id from what was typed: `last` means the newest run."""
+    if run != "last":
+        return run
+    newest = client.runs(limit=1)
+    if not newest.runs:
+        raise Refusal('no run is recorded yet: record one with your pipeline, or type "dxray demo"')
+    return newest[0].run_id

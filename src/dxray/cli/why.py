@@ -1,0 +1,32 @@
+"""`dxray why RUN ITEM`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from dxray.cli.options import ApiKey, ApiUrl, AsJson, RunId
+from dxray.cli.render import console, print_json, print_lines
+from dxray.cli.runs import which
+from dxray.client import Client
+from dxray.wire.printed import why_lines
+
+
+def why(
+    run: RunId,
+    item: Annotated[
+        str, typer.Argument(metavar="ITEM", help="An item's id; after -- if it begins with a dash.", show_default=False)
+    ],
+    as_json: AsJson = False,
+    api_url: ApiUrl = None,
+    api_key: ApiKey = None,
+) -> None:
+    """Say why an item was selected, or why not."""
+    with Client(api_url, api_key) as client:
+        answer = client.why(which(client, run), item)
+    if as_json:
+        print_json(answer.to_dict())
+        return
+    out = console()
+    print_lines(out, why_lines(answer, width=out.width, commands=True))

@@ -1,0 +1,1 @@
+"""The server: takes batches in, keeps them, and answers questions about them."""

@@ -1,0 +1,1 @@
+"""Thin HTTP, one file per resource, no SQL."""

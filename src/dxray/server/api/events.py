@@ -1,0 +1,27 @@
+"""`/runs/{run_id}/events`: what a run observed."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+from pydantic import Field
+
+from dxray.server.api.parts import Parameters, ReaderHere, answer
+from dxray.server.questions import events as questions
+
+router = APIRouter(tags=["runs"])
+
+
+class EventsQuery(Parameters):
+    step_id: str | None = None
+    outcome: str | None = None
+    reason: str | None = None
+    item: str | None = Field(None, description="an item's id")
+    cursor: str | None = Field(None, description="next_cursor of the page before")
+    limit: int = Field(100, ge=1, le=1000)
+
+
+@router.get("/runs/{run_id}/events", summary="A run's events, page by page")
+def get_events(reader: ReaderHere, run_id: str, query: Annotated[EventsQuery, Query()]) -> Response:
+    return answer(questions.events(reader, run_id, **query.model_dump()))

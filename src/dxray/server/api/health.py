@@ -1,0 +1,23 @@
+"""`/healthz` and `/readyz`: is the process up, and can it answer?"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+
+from dxray.server.api.parts import NoParameters, ReaderHere, answer
+from dxray.server.settings import VERSION
+
+router = APIRouter(tags=["operations"])
+
+
+@router.get("/healthz", summary="The process is up")
+async def healthz(_: Annotated[NoParameters, Query()]) -> Response:
+    return answer({"status": "ok", "version": VERSION})
+
+
+@router.get("/readyz", summary="The store answers")
+def readyz(reader: ReaderHere, _: Annotated[NoParameters, Query()]) -> Response:
+    reader.select("runs", ["run_id"], limit=1)
+    return answer({"status": "ok", "version": VERSION})

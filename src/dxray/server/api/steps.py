@@ -1,0 +1,31 @@
+"""`/steps`: steps across runs and pipelines."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+from pydantic import Field
+
+from dxray.server.api.parts import Parameters, ReaderHere, answer
+from dxray.server.questions import steps as questions
+
+router = APIRouter(tags=["steps"])
+
+
+class StepsQuery(Parameters):
+    step_type: str | None = None
+    name: str | None = Field(None, description="the step's name")
+    pipeline: str | None = None
+    rejection_rate_gt: float | None = Field(None, description="strictly greater than; 0..1", allow_inf_nan=False)
+    rejection_rate_lt: float | None = Field(None, description="strictly less than; 0..1", allow_inf_nan=False)
+    since: str | None = Field(None, description="runs started since: an RFC 3339 time, or an age: 15m, 1h, 7d")
+    until: str | None = Field(None, description="runs started before")
+    q: str | None = Field(None, description="a filter: step:filter rejection_rate:>0.9 pipeline:p words")
+    limit: int = Field(100, ge=1, le=1000)
+    offset: int = Field(0, ge=0, le=2**53)
+
+
+@router.get("/steps", summary="Steps across runs, newest run first")
+def list_steps(reader: ReaderHere, query: Annotated[StepsQuery, Query()]) -> Response:
+    return answer(questions.steps(reader, **query.model_dump()))

@@ -1,0 +1,439 @@
+"""Bytes -> committed rows: decode, refuse what cannot be stored, count a batch once, commit what waits together.
+
+Two threads. One takes what waits, inflates, decodes and builds tables; the other commits, while the first is at work
+on what came meanwhile. So commits grow under load, and an answer comes only after its commit.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import pyarrow as pa
+
+from dxray.server.errors import BadRequest, Busy, Conflict, DxrayError, StoreError, TooLarge
+from dxray.server.filters import Clause
+from dxray.server.store.base import Commit, Mark, Store
+from dxray.wire import codec
+from dxray.wire.columns import Built, PipelineMemory, Refused, Sent, build, check
+from dxray.wire.evidence import ShapeBook
+from dxray.wire.records import AnyRecord, Batch, Events
+from dxray.wire.sequences import Sequences
+
+log = logging.getLogger("dxray.ingest")
+
+PART_ROWS = 60_000  # decoded records are turned into tables before they are more than this
+GROUP_ROWS = 250_000  # and committed before they are more than this
+WAITING_BYTES = 64 * 1024 * 1024  # of bodies that are not committed yet
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What became of a batch: records stored, those refused as (index, why), and whether it was known already."""
+
+    accepted: int
+    rejected: list[tuple[int, str]] = field(default_factory=list)
+    duplicate: bool = False
+
+
+@dataclass(slots=True)
+class Counters:
+    """What ingest did since it started."""
+
+    batches: int = 0
+    duplicates: int = 0
+    heartbeats: int = 0
+    posted: int = 0  # runs posted whole
+    records: int = 0
+    rejected: int = 0
+    rows: int = 0
+    commits: int = 0
+    failed: int = 0  # commits
+    refused: int = 0  # for being too many at once
+
+    def as_dict(self) -> dict[str, int]:
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+
+class Submission:
+    """One body, or one run posted whole, on its way to a commit."""
+
+    __slots__ = ("body", "encoding", "future", "key", "received_at", "receipt", "rows", "seq", "sent")
+
+    def __init__(self, body: bytes, encoding: str, sent: Sent | None = None) -> None:
+        self.body = body
+        self.encoding = encoding
+        self.sent = sent  # what a posted run consists of
+        self.future: Future[Any] = Future()
+        self.received_at = int(time.time() * 1e6)
+        self.key: tuple[str, str] | None = None  # project and producer
+        self.seq = 0
+        self.receipt: Any = None
+        self.rows = 0
+
+    def resolve(self) -> None:
+        _settle(self.future, self.receipt)
+
+    def fail(self, error: BaseException) -> None:
+        with suppress(InvalidStateError):  # whoever asked has gone
+            self.future.set_exception(error)
+
+
+@dataclass(slots=True)
+class Group:
+    """Submissions that are committed together, and their tables so far."""
+
+    submissions: list[Submission] = field(default_factory=list)
+    parts: list[Built] = field(default_factory=list)
+    sent: list[Sent] = field(default_factory=list)  # decoded, not in a part yet
+    part_rows: int = 0
+    rows: int = 0
+
+    def add(self, submission: Submission, sent: Sent | None) -> None:
+        self.submissions.append(submission)
+        if sent is not None:
+            self.sent.append(sent)
+            self.part_rows += submission.rows
+            self.rows += submission.rows
+
+
+class Ingest:
+    """Takes batches and whole runs for one store, from any thread."""
+
+    def __init__(self, store: Store, *, waiting_bytes: int = WAITING_BYTES, group_rows: int = GROUP_ROWS) -> None:
+        self.counters = Counters()
+        self._store = store
+        self._group_rows = group_rows
+        self._limit = waiting_bytes
+        self._bytes = 0
+        self._book = ShapeBook()
+        self._book.load(store.shapes())
+        self._pipelines = PipelineMemory()
+        self._sequences = Sequences((m.project, m.producer, m.ranges) for m in store.marks())
+        self._waiting: deque[Submission] = deque()
+        self._inflight: dict[tuple[str, str, int], list[Submission]] = {}
+        self._posting: dict[tuple[str, str], tuple[str, list[Submission]]] = {}
+        self._ready: Group | None = None
+        self._committing = False
+        self._closing = False
+        self._changed = threading.Condition()
+        self._threads = [
+            threading.Thread(target=self._guarded, args=(work,), name=f"dxray-{name}", daemon=True)
+            for name, work in (("decode", self._decode_loop), ("commit", self._commit_loop))
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    # --- from outside ---
+
+    def submit(self, body: bytes, encoding: str = "identity") -> Future[Receipt]:
+        """One batch. The future gives its receipt after the commit, or a `DxrayError`. Raises `Busy`."""
+        return self._enqueue(Submission(body, encoding), len(body))
+
+    def post_run(self, project: str, records: Sequence[AnyRecord], request_hash: str) -> Future[bool]:
+        """One whole run. The future gives whether it was made (False: the same is there already), or `Conflict`.
+
+        Raises `Busy`.
+        """
+        now = int(time.time() * 1e6)
+        return self._enqueue(Submission(b"", "", Sent(project, None, now, records, request_hash)), 4096)
+
+    def close(self) -> None:
+        """Commit what waits, then stop. Idempotent."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join()
+
+    def _enqueue(self, submission: Submission, size: int) -> Future[Any]:
+        with self._changed:
+            if self._closing:
+                raise Busy("the server is closing")
+            if self._bytes and self._bytes + size > self._limit:
+                self.counters.refused += 1
+                raise Busy(f"{self._bytes} bytes wait to be stored", retry_after=1.0)
+            self._bytes += size
+            self._waiting.append(submission)
+            self._changed.notify_all()
+        submission.future.add_done_callback(lambda _: self._release(size))
+        return submission.future
+
+    def _release(self, size: int) -> None:
+        with self._changed:
+            self._bytes -= size
+
+    def _guarded(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except BaseException:
+            log.exception("ingest stopped")
+            with self._changed:
+                self._closing = True
+                waiting = [*self._waiting, *(self._ready.submissions if self._ready else [])]
+                self._changed.notify_all()
+            for submission in waiting:
+                submission.fail(StoreError("ingest has stopped; restart the server"))
+            raise
+
+    # --- decode ---
+
+    def _decode_loop(self) -> None:
+        group = Group()
+        while True:
+            submission = self._take(group)
+            if submission is not None:
+                self._decode_into(group, submission)
+                if group.part_rows >= PART_ROWS:
+                    self._build_part(group)
+                if group.rows < self._group_rows and self._waiting:
+                    continue
+            if group.submissions and self._may_hand_over(group):
+                self._build_part(group)
+                self._hand_over(group)
+                group = Group()
+            elif submission is None and not group.submissions:
+                self._hand_over(None)
+                return
+
+    def _take(self, group: Group) -> Submission | None:
+        """The next submission; None when there is none and the group can go, or all is done."""
+        with self._changed:
+            while True:
+                if self._waiting and group.rows < self._group_rows:
+                    return self._waiting.popleft()
+                if group.submissions and (self._is_idle() or self._closing):
+                    return None
+                if self._closing and not self._waiting:
+                    return None
+                self._changed.wait()
+
+    def _may_hand_over(self, group: Group) -> bool:
+        with self._changed:
+            return self._is_idle() or group.rows >= self._group_rows or self._closing
+
+    def _is_idle(self) -> bool:
+        return self._ready is None and not self._committing
+
+    def _hand_over(self, group: Group | None) -> None:
+        """Give the commit thread its next group, when it has taken the one before; None is the end."""
+        with self._changed:
+            while self._ready is not None:
+                self._changed.wait()
+            self._ready = group if group is not None else _END
+            self._changed.notify_all()
+
+    def _decode_into(self, group: Group, submission: Submission) -> None:
+        try:
+            sent = self._decode(submission)
+        except DxrayError as error:
+            submission.fail(error)
+        except Exception as error:
+            log.exception("a batch could not be decoded")
+            submission.fail(StoreError(f"the batch could not be decoded: {error}"))
+        else:
+            if submission.receipt is not None:
+                group.add(submission, sent)
+
+    def _decode(self, submission: Submission) -> Sent | None:
+        """What it consists of. Without a receipt afterwards it needs no commit, or waits for another's."""
+        if submission.sent is not None:
+            return self._check_post(submission, submission.sent)
+        try:
+            batch = codec.unpack_batch(codec.inflate(submission.body, submission.encoding))
+        except codec.TooLarge as error:
+            raise TooLarge(str(error)) from error
+        except codec.CodecError as error:
+            raise BadRequest(str(error)) from error
+        self.counters.batches += 1
+        if not 0 <= batch.seq < 2**62:
+            raise BadRequest(f"seq {batch.seq} is out of range")
+        key = (batch.project, batch.producer)
+        if not batch.records:
+            self.counters.heartbeats += 1
+        elif self._is_known((*key, batch.seq), submission):
+            self.counters.duplicates += 1
+            return None
+        submission.key, submission.seq = key, batch.seq
+        return _records(submission, batch)
+
+    def _is_known(self, key: tuple[str, str, int], submission: Submission) -> bool:
+        """Whether the batch is committed, or on its way: then it gets its answer with the first one."""
+        with self._changed:
+            if self._sequences.has(*key):
+                _settle(submission.future, Receipt(0, duplicate=True))
+                return True
+            followers = self._inflight.get(key)
+            if followers is not None:
+                followers.append(submission)
+                return True
+            self._inflight[key] = []
+            return False
+
+    def _check_post(self, submission: Submission, sent: Sent) -> Sent | None:
+        run_id, request_hash = sent.records[0].run_id, sent.request_hash or ""
+        key = (sent.project, run_id)
+        with self._changed:
+            posting = self._posting.get(key)
+            if posting is not None:
+                if posting[0] != request_hash:
+                    raise _conflict(run_id)
+                posting[1].append(submission)
+                return None
+        for record in sent.records:
+            check(record)
+        found = self._store.project(sent.project).select("runs", ["request_hash"], [Clause("run_id", "==", run_id)])
+        if found.num_rows:
+            if found.column(0)[0].as_py() != request_hash:
+                raise _conflict(run_id)
+            _settle(submission.future, False)
+            return None
+        with self._changed:
+            self._posting[key] = (request_hash, [])
+        self.counters.posted += 1
+        submission.receipt = True
+        submission.rows = sum(len(r.ops) if type(r) is Events else 1 for r in sent.records)
+        return sent
+
+    def _build_part(self, group: Group) -> None:
+        if not group.sent:
+            return
+        sent, group.sent, group.part_rows = group.sent, [], 0
+        try:
+            group.parts.append(build(sent, self._book, self._pipelines))
+        except Exception:
+            log.exception("tables could not be built of %d batches; trying them one by one", len(sent))
+            group.parts.append(_POISON)
+
+    # --- commit ---
+
+    def _commit_loop(self) -> None:
+        while True:
+            with self._changed:
+                self._committing = False
+                self._changed.notify_all()
+                while self._ready is None:
+                    self._changed.wait()
+                group, self._ready = self._ready, None
+                self._committing = True
+                self._changed.notify_all()
+            if group is _END:
+                return
+            self._commit_group(group)
+
+    def _commit_group(self, group: Group) -> None:
+        try:
+            if any(part is _POISON for part in group.parts):
+                raise StoreError("a batch could not be turned into tables")
+            self._commit(group.submissions, group.parts)
+        except Exception as error:
+            self.counters.failed += 1
+            if len(group.submissions) == 1 and not any(part is _POISON for part in group.parts):
+                self._fail(group.submissions[0], error)
+                return
+            log.warning("a commit of %d batches failed (%s); committing one by one", len(group.submissions), error)
+            for submission in group.submissions:
+                self._commit_alone(submission)
+
+    def _commit_alone(self, submission: Submission) -> None:
+        """Decode and commit one submission of a group that failed, so that it fails by its own fault only."""
+        try:
+            sent = submission.sent or _records(
+                submission, codec.unpack_batch(codec.inflate(submission.body, submission.encoding))
+            )
+            self._commit([submission], [build([sent], ShapeBook(), self._pipelines)])
+        except Exception as error:
+            self.counters.failed += 1
+            log.exception("a batch could not be committed")
+            self._fail(submission, error)
+
+    def _commit(self, submissions: list[Submission], parts: list[Built]) -> None:
+        """Commit, and only then remember and answer."""
+        now = int(time.time() * 1e6)
+        producers: dict[tuple[str, str], list[int]] = {}
+        for s in submissions:
+            if s.key is not None:
+                producers.setdefault(s.key, []).extend([s.seq] if s.receipt.accepted or s.receipt.rejected else [])
+        marks = [Mark(*key, self._sequences.with_(key, seqs), now) for key, seqs in producers.items()]
+        self._store.insert(Commit(_joined(parts), marks))
+        self.counters.commits += 1
+        for part in parts:
+            self.counters.rows += part.rows
+            self._book.stored(part.shapes)
+        with self._changed:
+            for key, seqs in producers.items():
+                self._sequences.add(key, seqs)
+            followers = [self._forget(s) for s in submissions]
+        for submission, following in zip(submissions, followers, strict=True):
+            if isinstance(submission.receipt, Receipt):
+                self.counters.records += submission.receipt.accepted
+                self.counters.rejected += len(submission.receipt.rejected)
+            submission.resolve()
+            for other in following:
+                _settle(other.future, False if submission.sent is not None else Receipt(0, duplicate=True))
+
+    def _forget(self, submission: Submission) -> list[Submission]:
+        """It is on its way no longer. Returns those that wait for the same."""
+        if submission.sent is not None:
+            return self._posting.pop((submission.sent.project, submission.sent.records[0].run_id), ("", []))[1]
+        if submission.key is None:
+            return []
+        return self._inflight.pop((*submission.key, submission.seq), [])
+
+    def _fail(self, submission: Submission, error: Exception) -> None:
+        with self._changed:
+            following = self._forget(submission)
+        shown = error if isinstance(error, DxrayError) else StoreError(f"the batch could not be stored: {error}")
+        for one in (submission, *following):
+            one.fail(shown)
+
+
+_END = Group()
+_POISON = Built({})
+
+
+def _records(submission: Submission, batch: Batch) -> Sent:
+    """The records of a batch that can be stored; its receipt names the others."""
+    records: list[AnyRecord] = []
+    rejected: list[tuple[int, str]] = []
+    rows = 0
+    for index, raw in enumerate(batch.records):
+        try:
+            record = codec.unpack_record(raw)
+            check(record)
+        except (codec.CodecError, Refused) as error:
+            rejected.append((index, str(error)))
+            continue
+        records.append(record)
+        rows += len(record.ops) if type(record) is Events else 1
+    submission.receipt = Receipt(len(records), rejected)
+    submission.rows = rows
+    return Sent(batch.project, batch.producer, submission.received_at, records)
+
+
+def _joined(parts: list[Built]) -> dict[str, pa.Table]:
+    tables: dict[str, list[pa.Table]] = {}
+    for part in parts:
+        for name, table in part.tables.items():
+            tables.setdefault(name, []).append(table)
+    return {name: some[0] if len(some) == 1 else pa.concat_tables(some) for name, some in tables.items()}
+
+
+def _conflict(run_id: str) -> Conflict:
+    return Conflict(
+        f"there is another run under run_id {run_id!r}",
+        field="run_id",
+        fix="leave run_id out, or choose another",
+    )
+
+
+def _settle(future: Future[Any], result: Any) -> None:
+    with suppress(InvalidStateError):  # whoever asked has gone
+        future.set_result(result)

@@ -1,0 +1,166 @@
+"""Which runs are there, and what is one made of?"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+
+from dxray.server.filters import Clause
+from dxray.server.reasoning.conservation import contradictions, counts, is_complete
+from dxray.server.reasoning.edges import edges
+from dxray.server.reasoning.flow import stages_of
+from dxray.server.reasoning.selection import equal, existing_run, labels_of, period, runs_where
+from dxray.server.reasoning.shown import Row, embedded, parsed, when
+from dxray.server.store.base import Reader
+
+_LISTED = (
+    "run_id",
+    "pipeline",
+    "status",
+    "started_at",
+    "ended_at",
+    "duration_ms",
+    "step_count",
+    "environment",
+    "code_version",
+    "variant",
+    "parent_run_id",
+    "trace_id",
+    "error",
+    "losses",
+    "marks",
+)
+
+
+def runs(
+    reader: Reader,
+    base: str,
+    *,
+    pipeline: str | None = None,
+    status: str | None = None,
+    since: str | None = None,
+    until: str | None = None,
+    q: str | None = None,
+    limit: int = 100,
+    offset: int = 0,
+) -> dict[str, Any]:
+    """A page of runs, newest first. Raises `FilterError`."""
+    where = [
+        *equal(pipeline=pipeline, status=status),
+        *period(since, until, "started_at"),
+        *runs_where(reader, q),
+    ]
+    rows = reader.select("runs", _LISTED, where, ["-started_at", "-run_id"], limit, offset).to_pylist()
+    total = reader.count_by("runs", (), where).column("n")[0].as_py()
+    return {"runs": [_run(row, base) for row in rows], "total": total, "limit": limit, "offset": offset}
+
+
+def run(reader: Reader, run_id: str, base: str) -> dict[str, Any]:
+    """One run with its steps, in the order in which they started. Raises `NotFound`."""
+    where = [Clause("run_id", "==", run_id)]
+    row = existing_run(reader, run_id)
+    rules: dict[str, list[Any]] = defaultdict(list)
+    for rule in reader.select("rules", where=where, order=["step_id", "number"]).to_pylist():
+        rules[rule["step_id"]].append(_rule(rule, posted=row["request_hash"] is not None))
+    decisions: dict[str, list[Any]] = defaultdict(list)
+    for decision in reader.select("decisions", where=where, order=["step_id", "number"]).to_pylist():
+        decisions[decision["step_id"]].append(_decision(decision))
+    steps = reader.select("steps", where=where, order=["position", "attempt"]).to_pylist()
+    lost = edges(steps, stages_of(steps, bool(parsed(row["losses"])), decisions))
+    return {
+        **_run(row, base),
+        "input": embedded(row["input"]),
+        "output": embedded(row["output"]),
+        "metadata": embedded(row["metadata"]),
+        "labels": [
+            {**{key: label[key] for key in ("number", "label", "item_id", "note")}, "at": when(label["at"])}  # type: ignore[arg-type]
+            for label in labels_of(reader, where)
+        ],
+        "steps": [
+            {
+                **_step(step),
+                "lost_between": _only(lost[step["step_id"]]),
+                "edges": lost[step["step_id"]],
+                "rules": rules[step["step_id"]],
+                "decisions": decisions[step["step_id"]],
+            }
+            for step in steps
+        ],
+    }
+
+
+def _run(row: Row, base: str) -> dict[str, Any]:
+    return {
+        **{name: row[name] for name in _LISTED},
+        "started_at": when(row["started_at"]),
+        "ended_at": when(row["ended_at"]),
+        "error": embedded(row["error"]),
+        "losses": embedded(row["losses"]) or {},
+        "marks": embedded(row["marks"]) or [],
+        "url": f"{base}/ui/runs/{row['run_id']}",
+    }
+
+
+def _step(row: Row) -> dict[str, Any]:
+    numbers = counts(row)
+    return {
+        "step_id": row["step_id"],
+        "name": row["step_name"],
+        "step_name": row["step_name"],
+        "step_type": row["step_type"],
+        "position": row["position"],
+        "parent_step_id": row["parent_step_id"],
+        "after": row["after"] or [],
+        "after_inferred": row["after_inferred"],
+        "attempt": row["attempt"],
+        "started_at": when(row["started_at"]),
+        "ended_at": when(row["ended_at"]),
+        "duration_ms": row["duration_ms"],
+        "input_count": row["input_count"],
+        "output_count": row["output_count"],
+        "rejection_rate": row["rejection_rate"],
+        "rejection_counts": embedded(row["rejection_counts"]) or {},
+        "counts": numbers,
+        "unaccounted": numbers["unaccounted"],
+        "complete": is_complete(row),
+        "contradictions": contradictions(row),
+        "cutoff": row["cutoff"],
+        "input": embedded(row["input"]),
+        "output": embedded(row["output"]),
+        "config": embedded(row["config"]),
+        "usage": embedded(row["usage"]),
+        "metadata": embedded(row["metadata"]),
+        "error": embedded(row["error"]),
+        "losses": embedded(row["losses"]) or {},
+        "marks": embedded(row["marks"]) or [],
+    }
+
+
+def _only(found: list[dict[str, Any]]) -> int | None:
+    """What was lost on the way to a step that takes its items from one other."""
+    return found[0]["lost_between"] if len(found) == 1 else None
+
+
+def _rule(row: Row, posted: bool) -> dict[str, Any]:
+    # A run written by hand says which rules there were, not what each of them was asked.
+    counted = not (posted and row["evaluated"] == 0)
+    return {
+        "field": row["field"],
+        "op": row["op"],
+        "threshold": embedded(row["threshold"]),
+        "reason": row["reason"],
+        "evaluated": row["evaluated"] if counted else None,
+        "failed": row["failed"] if counted else None,
+        "uncomparable": row["uncomparable"] if counted else None,
+    }
+
+
+def _decision(row: Row) -> dict[str, Any]:
+    return {
+        "decision": row["decision"],
+        "selected": row["selected"],
+        "reason": row["reason"],
+        "score": row["score"],
+        "alternatives": embedded(row["alternatives"]) or [],
+        "at": when(row["at"]),
+    }

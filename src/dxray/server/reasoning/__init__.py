@@ -1,0 +1,1 @@
+"""What questions share: pure functions over Arrow tables and plain rows."""

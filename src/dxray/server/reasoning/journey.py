@@ -1,0 +1,368 @@
+"""What became of one item in one run: the verdict, by the latest word on it in dataflow order.
+
+The picky step is Chapman & Jagadish's picky manipulation (Why not?, SIGMOD 2009): the last whose input
+holds the item and whose output does not. Pure functions: what other items did is asked of `Peers`, and
+only where the verdict depends on it. Three-valued: where the record cannot carry a verdict it is
+`unknown`, with the cause and the call that would have told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from dxray.server.reasoning.flow import Flow, Stage
+
+KEPT = frozenset(("produced", "accepted", "selected"))
+DROPPED = frozenset(("rejected", "outranked", "merged", "consumed"))
+_BRING_NOTHING_IN = frozenset(("filter", "rank", "select", "route", "approve"))
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One event of the item."""
+
+    step_id: str
+    event_no: int
+    outcome: str | None = None
+    reason: str | None = None
+    score: float | None = None
+    name: str | None = None
+    ref_item: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """What became of the item at one stage. `outcome` None: it was seen, and nothing says more."""
+
+    stage: Stage
+    outcome: str | None
+    score: float | None
+    last: Seen  # the event that gave the outcome, else the last one
+    events: tuple[Seen, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """Why nothing can be said, and the call that would have told."""
+
+    cause: str  # not_recorded, dropped, ambiguous
+    detail: str
+    hint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """The verdict. `stop` is where it fell (None for an item never seen), `at` the stage to look at."""
+
+    verdict: str
+    stop: Stop | None = None
+    at: Stage | None = None
+    unknown: Unknown | None = None
+
+
+class Peers(Protocol):
+    """What the run's other items did."""
+
+    def scores(self, step_id: str) -> Mapping[str, float]:
+        """The last score of each item scored at a step."""
+
+    def ids(self, step_id: str) -> Collection[str]:
+        """The items with events at a step."""
+
+    def produced(self, step_id: str) -> Collection[str]:
+        """The items that a step produced."""
+
+
+def stops_of(flow: Flow, events: Sequence[Seen], peers: Peers) -> list[Stop]:
+    """The item's stops in dataflow order, superseded attempts left out."""
+    by_step: dict[str, list[Seen]] = {}
+    for event in events:
+        by_step.setdefault(event.step_id, []).append(event)
+    return [
+        _stop(stage, sorted(by_step[stage.step_id], key=lambda event: event.event_no), peers)
+        for stage in flow.stages
+        if stage.step_id in by_step
+    ]
+
+
+def _stop(stage: Stage, events: Sequence[Seen], peers: Peers) -> Stop:
+    said = [event for event in events if event.outcome is not None]
+    scored = [event.score for event in events if event.score is not None]
+    outcome, score = (said[-1].outcome if said else None), (scored[-1] if scored else None)
+    if score is not None and outcome in (None, "produced") and stage.decided:
+        outcome = "outranked"  # scored where a choice was made, and not named by it
+    elif score is not None and outcome in (None, "produced") and stage.cutoff is not None:
+        outcome = _by_cutoff(stage, score, outcome, peers)
+    return Stop(stage, outcome, score, (said or list(events))[-1], tuple(events))
+
+
+def _by_cutoff(stage: Stage, score: float, outcome: str | None, peers: Peers) -> str | None:
+    """The best `cutoff` of the scored go on, the others are outranked; a tie across the limit decides nothing."""
+    assert stage.cutoff is not None
+    scores = peers.scores(stage.step_id).values()
+    above = sum(other > score for other in scores)
+    if above >= stage.cutoff:
+        return "outranked"
+    level = sum(other == score for other in scores)
+    return "accepted" if above + level <= stage.cutoff else None
+
+
+def fate_of(status: str, flow: Flow, stops: Sequence[Stop], peers: Peers) -> Fate:
+    """The verdict on an item with these stops, in a run of this status."""
+    if not stops:
+        return _never_seen(status, flow, peers)
+    mixed = _two_things(flow, stops)
+    if mixed is not None:
+        return Fate("unknown", stops[-1], stops[-1].stage, mixed)
+    held = {stop.stage.step_id for stop in stops}
+    earlier = {one for stop in stops for one in flow.ancestors(stop.stage.step_id) & held}
+    latest = [stop for stop in stops if stop.stage.step_id not in earlier]
+    fate = _combined([_after(status, flow, stop, stops, peers) for stop in latest], flow)
+    if fate.verdict in ("unknown", "interrupted"):
+        chosen = [stop for stop in stops if stop.outcome == "selected"]
+        if chosen and all(stop.outcome in KEPT for stop in stops[stops.index(chosen[-1]) :]):
+            fate = Fate("selected", chosen[-1], chosen[-1].stage)
+    settled = frozenset.intersection(*(flow.ancestors(stop.stage.step_id) for stop in latest))
+    if fate.verdict != "selected":
+        fate = _unless_elsewhere(flow, fate, stops, settled, peers)
+    return _unless_lost_events(flow, fate, latest, settled)
+
+
+def _after(status: str, flow: Flow, stop: Stop, stops: Sequence[Stop], peers: Peers) -> Fate:
+    """What follows from one of the item's latest stops."""
+    stage = stop.stage
+    if stop.outcome in DROPPED:
+        return Fate(str(stop.outcome), stop, stage)
+    if stop.outcome is None:
+        return _undecided(status, stop)
+    inside = [one for one in stops if one.stage.parent == stage.step_id and one.outcome in DROPPED]
+    if inside and stop.outcome == "produced":  # it went in there, and did not come out
+        return Fate(str(inside[-1].outcome), inside[-1], inside[-1].stage)
+    if inside:
+        return Fate("unknown", stop, stage, _either_first(inside[-1].stage, stage))
+    return _going_on(status, flow, stop, stops, peers)
+
+
+def _either_first(inner: Stage, outer: Stage) -> Unknown:
+    return Unknown(
+        "not_recorded",
+        f"{inner.name} dropped the item and {outer.name}, around it, kept it; which came last is not recorded",
+        f"say what becomes of an item in one of the two, or in a step after {outer.name}",
+    )
+
+
+def _undecided(status: str, stop: Stop) -> Fate:
+    stage = stop.stage
+    if status != "completed" and (not stage.ended or stage.failed):
+        return Fate("interrupted", stop, stage)
+    what = "scored it" if stop.score is not None else "looked at it"
+    return Fate(
+        "unknown",
+        stop,
+        stage,
+        Unknown(
+            "not_recorded",
+            f"{stage.name} {what}, and no event says what became of it there",
+            f"call step.accept(item_id) or step.reject(item_id, reason) in {stage.name}",
+        ),
+    )
+
+
+def _going_on(status: str, flow: Flow, stop: Stop, stops: Sequence[Stop], peers: Peers) -> Fate:
+    """The item left `stop` and no later step has an event of it."""
+    takers = _takers(flow, stop.stage)
+    was_chosen = any(one.outcome == "selected" for one in stops)
+    if not takers:
+        if was_chosen:
+            chosen = [one for one in stops if one.outcome == "selected"][-1]
+            return Fate("selected", chosen, chosen.stage)
+        return Fate("survived" if status == "completed" else "interrupted", stop, stop.stage)
+    fates = [_missing_from(status, flow, stop, taker, peers) for taker in takers]
+    for verdict in ("interrupted", "unknown"):
+        found = [fate for fate in fates if fate.verdict == verdict]
+        if found:
+            return found[0]
+    return fates[-1]
+
+
+def _takers(flow: Flow, stage: Stage) -> list[Stage]:
+    """The steps that take a step's items; a step that only groups others is looked through."""
+    found: list[Stage] = []
+    waiting, seen = list(flow.successors(stage.step_id)), set()
+    while waiting:
+        one = waiting.pop(0)
+        if one.step_id in seen:
+            continue
+        seen.add(one.step_id)
+        if one.silent and flow.has_inside(one.step_id):
+            waiting += flow.successors(one.step_id)
+        else:
+            found.append(one)
+    return found
+
+
+def _missing_from(status: str, flow: Flow, stop: Stop, taker: Stage, peers: Peers) -> Fate:
+    """The item went on from `stop`, and `taker` has no event of it."""
+    if status != "completed" and (not taker.ended or taker.failed):
+        return Fate("interrupted", stop, taker)
+    if _was_not_at(flow, taker, peers):
+        return Fate("lost", stop, taker)
+    return Fate("unknown", stop, taker, _not_said(taker))
+
+
+def _not_said(taker: Stage) -> Unknown:
+    if taker.silent:
+        detail = f"{taker.name} recorded no items"
+    elif taker.failed:
+        detail = f"{taker.name} failed before it had an event of the item"
+    elif taker.declared_in is not None and taker.declared_in != taker.entered:
+        detail = f"{taker.name} took {taker.declared_in} items and named {taker.entered} of them, not this one"
+    else:
+        detail = f"{taker.name} has no event of the item, and does not name every item that it looks at"
+    call = "step.decide(…, alternatives=[…]) or step.score(item_id, score)" if taker.decided else "step.accept(item_id)"
+    return Unknown("not_recorded", detail, f"call {call} in {taker.name}, and step.set_input_count(n)")
+
+
+def strangers(flow: Flow, stage: Stage, peers: Peers) -> bool:
+    """Whether a step holds items that nothing before it knew: then its ids are not those of the steps before."""
+    known: set[str] = set(peers.produced(stage.step_id))
+    for before in flow.ancestors(stage.step_id):
+        known.update(peers.ids(before))
+    parent = stage.parent
+    while parent is not None:
+        known.update(peers.produced(parent))
+        parent = flow.parent_of(parent)
+    return not known.issuperset(peers.ids(stage.step_id))
+
+
+def _combined(fates: Sequence[Fate], flow: Flow) -> Fate:
+    """One verdict from parallel branches, given in dataflow order."""
+    for verdict in ("selected", "interrupted", "unknown"):
+        found = [fate for fate in fates if fate.verdict == verdict]
+        if found:
+            return found[-1]
+    gone = [fate for fate in fates if fate.verdict != "survived"]
+    if gone and (len(gone) == len(fates) or any(stage.decided for stage in flow.stages)):
+        return gone[-1]
+    return [fate for fate in fates if fate.verdict == "survived"][-1]
+
+
+def _unless_elsewhere(flow: Flow, fate: Fate, stops: Sequence[Stop], settled: Collection[str], peers: Peers) -> Fate:
+    """A parallel step that kept no full record may have had the item too, and a later word on it."""
+    held = {stop.stage.step_id for stop in stops}
+    waiting = [taker for stop in stops if stop.outcome in KEPT for taker in flow.successors(stop.stage.step_id)]
+    for stop in stops:
+        before = flow.ancestors(stop.stage.step_id)
+        if not before & held and all(event.outcome != "produced" for event in stop.events):
+            # Nobody says where it came from: it may have gone wherever those steps lead.
+            waiting += [taker for one in before for taker in flow.successors(one)]
+    seen: set[str] = set()
+    while waiting:
+        stage = waiting.pop()
+        if stage.step_id in seen or stage.step_id in held or _was_not_at(flow, stage, peers):
+            continue
+        seen.add(stage.step_id)
+        grouping = stage.silent and flow.has_inside(stage.step_id)
+        if stage.step_id not in settled and not grouping and fate.verdict not in ("unknown", "interrupted"):
+            return Fate("unknown", fate.stop, stage, _not_said(stage))
+        waiting += flow.successors(stage.step_id)
+    return _unless_taken_back(flow, fate, held, peers)
+
+
+def _unless_taken_back(flow: Flow, fate: Fate, held: Collection[str], peers: Peers) -> Fate:
+    """Whoever approves may overrule what came before; of other steps that is not assumed."""
+    if fate.verdict not in DROPPED or fate.stop is None:
+        return fate
+    for stage in flow.stages:
+        after = fate.stop.stage.step_id in flow.ancestors(stage.step_id)
+        if after and stage.type == "approve" and stage.step_id not in held and not _was_not_at(flow, stage, peers):
+            return Fate("unknown", fate.stop, stage, _not_said(stage))
+    return fate
+
+
+def _was_not_at(flow: Flow, stage: Stage, peers: Peers) -> bool:
+    """Whether an item without an event at this step was certainly not there."""
+    return stage.records_all and not stage.failed and not strangers(flow, stage, peers)
+
+
+def _unless_lost_events(flow: Flow, fate: Fate, latest: Sequence[Stop], settled: Collection[str]) -> Fate:
+    """A step that may have had a later word, and of which events did not arrive, leaves nothing certain."""
+    for stage in flow.stages:
+        if stage.lossy and stage.step_id not in settled:
+            return Fate("unknown", fate.stop, stage, _events_lost(stage))
+    last = max(stop.stage.position for stop in latest)
+    if flow.missing_after(last):
+        return Fate("unknown", fate.stop, fate.at, _STEP_LOST)
+    return fate
+
+
+def _events_lost(stage: Stage) -> Unknown:
+    return Unknown(
+        "dropped",
+        f"events of {stage.name} did not arrive, and one of them may have been of this item",
+        "see `losses` of the run; `dxray sync` delivers what still lies in the spool",
+    )
+
+
+_STEP_LOST = Unknown(
+    "dropped", "a later step of this run did not arrive", "`dxray sync` delivers what still lies in the spool"
+)
+
+
+def _two_things(flow: Flow, stops: Sequence[Stop]) -> Unknown | None:
+    """One id for two things, a keyword and a product or the places of two lists: no verdict is about either."""
+    made: list[tuple[Stage, str]] = []
+    for stop in stops:
+        outcomes = [event.outcome for event in stop.events]
+        again = "produced" in outcomes and "consumed" in outcomes[: outcomes.index("produced")]
+        names = {event.name for event in stop.events if event.outcome == "produced" and event.name is not None}
+        other = [
+            (stage, name)
+            for stage, name in made
+            if names and name not in names and stage.step_id in flow.ancestors(stop.stage.step_id)
+        ]
+        if again or other:
+            first = other[0][0].name if other else stop.stage.name
+            return Unknown(
+                "ambiguous",
+                f"{first} and {stop.stage.name} use the id for two different things",
+                "give items ids that stay their own through the run, such as 'kw:stand' and 'sku:17'",
+            )
+        made += [(stop.stage, name) for name in names]
+    return None
+
+
+def _never_seen(status: str, flow: Flow, peers: Peers) -> Fate:
+    if status != "completed":
+        return Fate("interrupted", None, flow.stages[-1] if flow.stages else None)
+    unknown = _may_have_been_there(flow, peers)
+    if unknown is not None:
+        return Fate("unknown", None, unknown[0], unknown[1])
+    doors = [stage for stage in flow.stages if stage.produced] or list(flow.stages[:1])
+    return Fate("never_retrieved", None, doors[-1])
+
+
+def _may_have_been_there(flow: Flow, peers: Peers) -> tuple[Stage | None, Unknown] | None:
+    """Why "it was never there" cannot be said; None when it can."""
+    if all(stage.silent for stage in flow.stages):
+        return None, Unknown(
+            "not_recorded", "this run recorded no items", "call step.produce(item_id) where items enter"
+        )
+    if flow.missing_after(-1):
+        return None, _STEP_LOST
+    for stage in flow.stages:
+        if stage.lossy:
+            return stage, _events_lost(stage)
+        hint = f"call step.produce(item_id) for every item in {stage.name}"
+        if stage.silent:
+            if stage.type not in _BRING_NOTHING_IN and not flow.has_inside(stage.step_id):
+                return stage, Unknown("not_recorded", f"{stage.name} recorded no items", hint)
+        elif (stage.produced and not stage.complete) or (stage.consumed and not stage.produced):
+            return stage, Unknown("not_recorded", f"{stage.name} did not record every item that it brought in", hint)
+        elif strangers(flow, stage, peers) and not (stage.complete and stage.declared_in == stage.entered):
+            return stage, Unknown(
+                "not_recorded", f"items came to {stage.name} that no step before it recorded, and not all by name", hint
+            )
+    return None

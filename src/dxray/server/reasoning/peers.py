@@ -1,0 +1,108 @@
+"""What the other items of a run did, read from the store when it is asked for, and once."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from dxray.server.filters import Clause
+from dxray.server.reasoning.evidence import evidence_of, shapes_of
+from dxray.server.reasoning.flow import Stage
+from dxray.server.reasoning.journey import KEPT
+from dxray.server.reasoning.shown import Row
+from dxray.server.store.base import Reader
+
+_COMPARED = 20_000  # events of a step among which a twin is looked for
+
+
+class RunPeers:
+    """The items of one run."""
+
+    def __init__(self, reader: Reader, run_id: str) -> None:
+        self._reader, self._here = reader, Clause("run_id", "==", run_id)
+        self._events: dict[str, list[Row]] = {}
+        self._rows: dict[str, list[tuple[str, str | None, float | None]]] = {}
+
+    def has(self, item: str) -> bool:
+        """Whether the run has events of an item."""
+        return bool(self.events_of(item))
+
+    def events_of(self, item: str) -> list[Row]:
+        """The item's events, in each step in the order in which they happened."""
+        if item not in self._events:
+            where = [self._here, Clause("item_id", "==", item)]
+            order = ["step_id", "event_no"]
+            self._events[item] = self._reader.select("events", where=where, order=order).to_pylist()
+        return self._events[item]
+
+    def _step(self, step_id: str) -> list[tuple[str, str | None, float | None]]:
+        if step_id not in self._rows:
+            table = self._reader.select(
+                "events",
+                ["item_id", "outcome", "score"],
+                [self._here, Clause("step_id", "==", step_id)],
+                ["event_no"],
+            )
+            columns = [table.column(name).to_pylist() for name in ("item_id", "outcome", "score")]
+            self._rows[step_id] = list(zip(*columns, strict=True))
+        return self._rows[step_id]
+
+    def scores(self, step_id: str) -> dict[str, float]:
+        """The last score of each item scored at a step."""
+        return {item: score for item, _, score in self._step(step_id) if score is not None}
+
+    def ids(self, step_id: str) -> Collection[str]:
+        """The items with events at a step."""
+        return {item for item, _, _ in self._step(step_id)}
+
+    def produced(self, step_id: str) -> Collection[str]:
+        """The items that a step produced."""
+        return {item for item, outcome, _ in self._step(step_id) if outcome == "produced"}
+
+    def winners(self, step_id: str) -> Collection[str]:
+        """The items selected at a step."""
+        last = {item: outcome for item, outcome, _ in self._step(step_id) if outcome is not None}
+        return {item for item, outcome in last.items() if outcome == "selected"}
+
+    def kept_evidence(self, step_id: str, but: str) -> dict[str, dict[str, Any]]:
+        """The evidence of each item that a step kept, all its events together."""
+        rows = self._reader.select(
+            "events",
+            ["item_id", "outcome", "shape_id", "num", "str", "evidence_text"],
+            [self._here, Clause("step_id", "==", step_id)],
+            ["event_no"],
+            limit=_COMPARED,
+        ).to_pylist()
+        last = {row["item_id"]: row["outcome"] for row in rows if row["outcome"] is not None}
+        kept = {item for item, outcome in last.items() if outcome in KEPT and item != but}
+        shapes = shapes_of(self._reader, rows)
+        out: dict[str, dict[str, Any]] = {}
+        for row in rows:
+            if row["item_id"] in kept:
+                facts = evidence_of(row, shapes)
+                if facts:
+                    out.setdefault(row["item_id"], {}).update(facts)
+        return out
+
+    def origin(self, item: str, stages: Sequence[Stage]) -> tuple[str | None, str | None]:
+        """The item's name, and the name of the step that produced it, else of the first that saw it."""
+        rows = self.events_of(item)
+        names = [row["name"] for row in rows if row["name"] is not None]
+        made = {row["step_id"] for row in rows if row["outcome"] == "produced"} or {row["step_id"] for row in rows}
+        steps = [stage.name for stage in stages if stage.step_id in made]
+        return (names[-1] if names else None), (steps[0] if steps else None)
+
+    def parents(self, item: str, superseded: Collection[str]) -> list[str]:
+        """What the item came from, the first that brought it in first."""
+        where = [self._here, Clause("item_id", "==", item)]
+        return self._related(where, "parent_id", superseded)
+
+    def children(self, item: str, superseded: Collection[str]) -> list[str]:
+        """What came from the item."""
+        where = [self._here, Clause("parent_id", "==", item)]
+        return self._related(where, "item_id", superseded)
+
+    def _related(self, where: list[Clause], column: str, superseded: Collection[str]) -> list[str]:
+        rows = self._reader.select("lineage", ["step_id", "event_no", column], where, ["event_no"]).to_pylist()
+        counted = [row for row in rows if row["step_id"] not in superseded] or rows
+        return list(dict.fromkeys(row[column] for row in counted))

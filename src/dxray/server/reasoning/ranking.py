@@ -1,0 +1,88 @@
+"""Where an item stood among the scored, and the accepted item most like it. Pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dxray.server.reasoning.flow import Stage
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A place among the scored. `gap` is how far the item was short of the cut-off; negative: above it."""
+
+    rank: int | None
+    scored: int
+    cutoff: int | None
+    gap: float | None
+    last_in: str | None  # the taken item with the lowest score: who took the place
+    last_in_score: float | None
+
+
+def standing(item: str, stage: Stage, scores: Mapping[str, float], winners: Collection[str]) -> Standing:
+    """The item's place. Higher scores are better; items level with each other share a rank."""
+    own = scores.get(item)
+    rank = None if own is None else 1 + sum(other > own for other in scores.values())
+    taken = [winner for winner in winners if winner in scores]
+    cutoff = stage.cutoff if stage.cutoff is not None else (len(winners) or None)
+    if not winners and stage.cutoff:
+        taken = sorted(scores, key=lambda one: (-scores[one], one))[: stage.cutoff]
+    last_in = min(taken, key=lambda one: (scores[one], one), default=None)
+    last_score = None if last_in is None else scores[last_in]
+    if last_in is None and len(winners) == 1:
+        last_in = next(iter(winners))
+    gap = None if own is None or last_score is None or last_in == item else last_score - own
+    return Standing(rank, len(scores), cutoff, gap, None if last_in == item else last_in, last_score)
+
+
+@dataclass(frozen=True, slots=True)
+class Twin:
+    """The accepted item nearest in evidence. `distance` is 0..1 over the keys both have."""
+
+    item_id: str
+    distance: float
+    shared: tuple[str, ...]
+    differences: dict[str, list[Any]]  # key -> [the item's, the twin's]
+
+
+def nearest_twin(evidence: Mapping[str, Any], accepted: Mapping[str, Mapping[str, Any]]) -> Twin | None:
+    """Of items with evidence, the one that differs least; None where none shares a key that can be compared.
+
+    A Gower distance: numbers by their difference over the spread, all else by equality, the mean over the
+    shared keys; a key that only one of the two has counts as a full difference of half a weight.
+    """
+    own = {key: value for key, value in evidence.items() if value is not None}
+    spreads = _spreads(own, accepted)
+    best: Twin | None = None
+    for item, facts in accepted.items():
+        shared = [key for key in own if facts.get(key) is not None]
+        if not shared:
+            continue
+        apart = [_apart(own[key], facts[key], spreads.get(key)) for key in shared]
+        missing = 0.5 * (len(own) - len(shared))
+        distance = (sum(apart) + missing) / (len(shared) + missing)
+        if best is None or (distance, item) < (best.distance, best.item_id):
+            differences = {key: [own[key], facts[key]] for key, far in zip(shared, apart, strict=True) if far > 0}
+            best = Twin(item, distance, tuple(shared), differences)
+    return best
+
+
+def _spreads(own: Mapping[str, Any], accepted: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
+    spreads = {}
+    for key, value in own.items():
+        if _is_number(value):
+            values = [value, *(facts[key] for facts in accepted.values() if _is_number(facts.get(key)))]
+            spreads[key] = float(max(values)) - float(min(values))
+    return spreads
+
+
+def _apart(one: Any, other: Any, spread: float | None) -> float:
+    if spread is not None and _is_number(other):
+        return abs(float(one) - float(other)) / spread if spread > 0 else 0.0
+    return 0.0 if one == other else 1.0
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300

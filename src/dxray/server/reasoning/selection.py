@@ -1,0 +1,158 @@
+"""Which runs and steps a filter means: the grammar of each source, and what needs a second look-up."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+
+from dxray.server.errors import NotFound
+from dxray.server.filters import Clause, FilterError, Grammar, Known, Term, clauses_of, moment, terms
+from dxray.server.reasoning.shown import Row
+from dxray.server.store.base import Reader
+from dxray.wire.records import STATUSES
+
+_ROOTS = {"input": "input", "output": "output", "metadata": "metadata"}
+_EXCLUDED_AT_MOST = 1_000
+
+RUNS = Grammar(
+    fields={
+        "pipeline": Known("pipeline"),
+        "status": Known("status", values=STATUSES),
+        "run_id": Known("run_id"),
+        "environment": Known("environment"),
+        "version": Known("code_version"),
+        "code_version": Known("code_version"),
+        "variant": Known("variant"),
+        "parent_run_id": Known("parent_run_id"),
+        "trace_id": Known("trace_id"),
+        "duration_ms": Known("duration_ms", "number"),
+        "since": Known("started_at", "time"),
+        "until": Known("started_at", "time"),
+    },
+    texts="pipeline|run_id|input|output|metadata|error",
+    roots=_ROOTS,
+)
+
+_OF_STEPS = {
+    "step": Known("step_name|step_type"),
+    "step_name": Known("step_name"),
+    "step_type": Known("step_type"),
+    "rejection_rate": Known("rejection_rate", "number"),
+    "input_count": Known("input_count", "number"),
+    "output_count": Known("output_count", "number"),
+}
+
+STEPS = Grammar(
+    fields={
+        **_OF_STEPS,
+        "name": Known("step_name"),
+        "step_id": Known("step_id"),
+        "attempt": Known("attempt", "number"),
+        "duration_ms": Known("duration_ms", "number"),
+        "unaccounted": Known("unaccounted", "number"),
+        "pipeline": Known("pipeline"),
+        "run_id": Known("run_id"),
+        "status": Known("run_status", values=STATUSES),
+        "environment": Known("environment"),
+        "version": Known("code_version"),
+        "code_version": Known("code_version"),
+        "since": Known("run_started_at", "time"),
+        "until": Known("run_started_at", "time"),
+    },
+    texts="step_name|step_type|pipeline|run_id|input|output|metadata|config|error",
+    roots={**_ROOTS, "config": "config"},
+)
+
+_STEPS_OF_RUNS = Grammar(fields=_OF_STEPS, texts="step_name", roots={"config": "config"})
+# For the nearest names, a grammar knows what is looked up elsewhere too.
+_RUNS_AND_MORE = Grammar({**RUNS.fields, **_OF_STEPS, "label": Known("label")}, RUNS.texts, RUNS.roots)
+_STEPS_AND_LABEL = Grammar({**STEPS.fields, "label": Known("label")}, STEPS.texts, STEPS.roots)
+
+
+def runs_where(reader: Reader, q: str | None) -> list[Clause]:
+    """The clauses on `runs` of a filter. What it says of steps must hold for one and the same step."""
+    clauses: list[Clause] = []
+    of_step: list[Clause] = []
+    for term in terms(q or ""):
+        if term.field == "label":
+            clauses += _labelled(reader, term)
+        elif term.field in _OF_STEPS or (term.field or "").startswith("config."):
+            if term.negated:
+                raise FilterError(
+                    f"-{term.field}: what runs do not have in any step cannot be asked here",
+                    field=term.field,
+                    fix="ask GET /steps, where each step is a row of its own",
+                )
+            of_step += clauses_of(term, _STEPS_OF_RUNS)
+        else:
+            clauses += clauses_of(term, _RUNS_AND_MORE)
+    if of_step:
+        found = reader.count_by("steps", ["run_id"], of_step)
+        clauses.append(Clause("run_id", "in", found.column("run_id").to_pylist()))
+    return clauses
+
+
+def steps_where(reader: Reader, q: str | None) -> list[Clause]:
+    """The clauses on `steps` of a filter."""
+    clauses: list[Clause] = []
+    for term in terms(q or ""):
+        if term.field == "label":
+            clauses += _labelled(reader, term)
+        else:
+            clauses += clauses_of(term, _STEPS_AND_LABEL)
+    return clauses
+
+
+def period(since: str | None, until: str | None, column: str) -> list[Clause]:
+    """The clauses of the parameters `since` and `until`. Raises `FilterError`."""
+    clauses = []
+    if since is not None:
+        clauses.append(Clause(column, ">=", moment(since, "since")))
+    if until is not None:
+        clauses.append(Clause(column, "<", moment(until, "until")))
+    return clauses
+
+
+def equal(**wanted: str | None) -> list[Clause]:
+    """A clause for each parameter that was given."""
+    return [Clause(column, "==", value) for column, value in wanted.items() if value is not None]
+
+
+def existing_run(reader: Reader, run_id: str) -> Row:
+    """The run's row. Raises `NotFound`, which names the nearest ids."""
+    rows = reader.select("runs", where=[Clause("run_id", "==", run_id)], limit=1).to_pylist()
+    if rows:
+        found: Row = rows[0]
+        return found
+    known = reader.select("runs", ["run_id"], order=["-started_at"], limit=500).column("run_id").to_pylist()
+    near = [one for one in known if run_id and one.startswith(run_id)][:3] or get_close_matches(run_id, known, n=3)
+    fix = "did you mean " + " or ".join(near) + "?" if near else "GET /runs lists the runs there are"
+    raise NotFound(f"there is no run {run_id!r}", field="run_id", fix=fix)
+
+
+def labels_of(reader: Reader, where: Sequence[Clause]) -> list[dict[str, object]]:
+    """The labels that stand: rows are appended, and a later one may take an earlier one back."""
+    standing: dict[tuple[str, int], dict[str, object]] = {}
+    gone: set[tuple[str, int]] = set()
+    for row in reader.select("labels", where=where, order=["number", "at"]).to_pylist():
+        key = (row["run_id"], row["number"])
+        if row["removed"]:
+            gone.add(key)
+        else:
+            standing[key] = row
+    return [row for key, row in standing.items() if key not in gone]
+
+
+def _labelled(reader: Reader, term: Term) -> list[Clause]:
+    if term.op != ":":
+        raise FilterError("label takes a value only", field="label", fix="write label:bad")
+    runs = sorted({str(row["run_id"]) for row in labels_of(reader, [Clause("label", "==", term.value)])})
+    if not term.negated:
+        return [Clause("run_id", "in", runs)]
+    if len(runs) > _EXCLUDED_AT_MOST:
+        raise FilterError(
+            f"-label:{term.value}: {len(runs)} runs have that label, too many to leave out one by one",
+            field="label",
+            fix=f"label:{term.value} asks for them instead",
+        )
+    return [Clause("run_id", "!=", run) for run in runs]

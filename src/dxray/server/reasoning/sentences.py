@@ -1,0 +1,205 @@
+"""An answer to "why" as one plain sentence or two, for a ticket. Pure: from the answer's own fields."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+Answer = Mapping[str, Any]
+
+_LONGEST = 120
+
+
+def sentence_of(answer: Answer) -> str:
+    """The sentence of a finished answer."""
+    said = _VERDICTS[answer["verdict"]](answer)
+    return " ".join(part for part in (said, *_also(answer)) if part)
+
+
+def shown(value: Any) -> str:
+    """A value in a sentence: numbers short, texts without quotes, all cut where they are long."""
+    if isinstance(value, float):
+        text = f"{value:.6g}"
+    elif isinstance(value, list):
+        text = ", ".join(map(shown, value[:10])) + (", …" if len(value) > 10 else "")
+    else:
+        text = "nothing" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
+
+
+def title(item: Answer) -> str:
+    """An item by its name, else by its id."""
+    return shown(item.get("name") or item["item_id"])
+
+
+def rule_text(rule: Answer) -> str:
+    """`price <= 100`."""
+    return f"{rule['field']} {rule['op'].replace('_', ' ')} {shown(rule['threshold'])}"
+
+
+def _selected(answer: Answer) -> str:
+    stop = _stop(answer)
+    score, of = stop.get("score"), answer.get("scored") or 0
+    why = ""
+    if answer["rank"] == 1 and of > 1:
+        why = f": it scored highest ({shown(score)}) of {of}"
+    elif answer["rank"] is not None and of > 1:
+        why = f": it scored {shown(score)}, rank {answer['rank']} of {of}"
+    elif score is not None:
+        why = f" with a score of {shown(score)}"
+    if answer["reason"] and not why.startswith(": it scored highest"):
+        why += f" ({shown(answer['reason'])})"
+    return f"{title(answer)} was selected at {answer['step_name']}{why}."
+
+
+def _rejected(answer: Answer) -> str:
+    by = {"model": " by a model", "person": " by a person"}.get(_stop(answer).get("by") or "", "")
+    said = f"{title(answer)} was rejected{by} at {answer['step_name']}"
+    if answer["reason"]:
+        said += f": {shown(answer['reason'])}"
+    rule = answer["predicate"]
+    if rule is None:
+        return said + _facts(_stop(answer).get("evidence")) + "."
+    if rule["observed"] is None:
+        return f"{said} (the rule is {rule_text(rule)}; what it observed was nothing that compares, or was not kept)."
+    said += f" ({rule['field']} was {shown(rule['observed'])}, the rule is {rule_text(rule)}"
+    if rule["margin"] is not None and rule["margin"] < 0:
+        said += f"; it missed by {shown(abs(rule['margin']))}"
+    return said + ")."
+
+
+def _facts(evidence: Any) -> str:
+    if not isinstance(evidence, Mapping) or not evidence:
+        return ""
+    return " (" + ", ".join(f"{shown(key)} {shown(value)}" for key, value in list(evidence.items())[:4]) + ")"
+
+
+def _outranked(answer: Answer) -> str:
+    said = f"{title(answer)} was outranked at {answer['step_name']}"
+    score, gap = _stop(answer).get("score"), answer["gap"]
+    if answer["rank"] is not None:
+        said += f": rank {answer['rank']} of {answer['scored']} with {shown(score)}"
+    if gap is not None and gap > 0:
+        said += f", {shown(gap)} short of the cut-off"
+    elif gap is not None and gap < 0:
+        said += f", although it scored {shown(-gap)} more than what was taken"
+    if answer["into"] is not None:
+        said += f"; {title(answer['into'])} took the place"
+    if answer["reason"]:
+        said += f" ({shown(answer['reason'])})"
+    return said + "."
+
+
+def _merged(answer: Answer) -> str:
+    into = answer["into"]
+    if into is None:
+        return f"{title(answer)} was merged into another item at {answer['step_name']}."
+    said = f"{title(answer)} was merged into {title(into)} at {answer['step_name']}."
+    return f"{said} {into['sentence']}" if into.get("sentence") else said
+
+
+def _consumed(answer: Answer) -> str:
+    children = answer["into"] or []
+    said = f"{title(answer)} was used up at {answer['step_name']}"
+    if len(children) == 1:
+        said += f": it became {title(children[0])}"
+        return f"{said}. {children[0]['sentence']}" if children[0].get("sentence") else said + "."
+    if children:
+        names = ", ".join(title(child) for child in children[:3])
+        said += f": {answer['expanded']} items came from it, among them {names}"
+    return said + "."
+
+
+def _survived(answer: Answer) -> str:
+    return f"{title(answer)} was kept at {answer['step_name']}, the last step; nothing selects after it."
+
+
+def _lost(answer: Answer) -> str:
+    return (
+        f"{title(answer)} was lost between {answer['step_name']} and {answer['lost_at']['step_name']}: "
+        f"the one let it go on, the other never saw it, and no event says why."
+    )
+
+
+def _never(answer: Answer) -> str:
+    where = f" {answer['step_name']} did not bring it in." if answer["step_name"] else ""
+    return f"{title(answer)} was never in this run.{where}"
+
+
+def _interrupted(answer: Answer) -> str:
+    how = {"running": "is still running", "waiting": "waits for a person"}.get(
+        answer["run_status"], f"{answer['run_status']}".replace("abandoned", "was abandoned")
+    )
+    stop = answer["journey"][-1] if answer["journey"] else None
+    if stop is None:
+        return f"The run {how}, and {title(answer)} was not in it so far."
+    what = f" ({stop['outcome']})" if stop["outcome"] else ""
+    return (
+        f"The run {how} before it was decided what becomes of {title(answer)}, last seen at {stop['step_name']}{what}."
+    )
+
+
+def _unknown(answer: Answer) -> str:
+    said = f"What became of {title(answer)} is not known: {answer['unknown']['detail']}."
+    stop = answer["journey"][-1] if answer["journey"] else None
+    if stop is not None:
+        said += f" It was last seen at {stop['step_name']}"
+        said += f" ({stop['outcome']})." if stop["outcome"] else "."
+    return said
+
+
+_VERDICTS = {
+    "selected": _selected,
+    "rejected": _rejected,
+    "outranked": _outranked,
+    "merged": _merged,
+    "consumed": _consumed,
+    "survived": _survived,
+    "lost": _lost,
+    "never_retrieved": _never,
+    "interrupted": _interrupted,
+    "unknown": _unknown,
+}
+
+
+def _stop(answer: Answer) -> Answer:
+    """The journey's row at which the verdict fell."""
+    for row in reversed(answer["journey"]):
+        if row["step_id"] == answer["step_id"]:
+            found: Answer = row
+            return found
+    return {}
+
+
+def _also(answer: Answer) -> list[str]:
+    """Where it came from, what let it pass, and what was like it and stayed."""
+    said: list[str] = []
+    chain = answer["lineage"]
+    if len(chain) > 1:
+        came = f'It came in through "{title(chain[1])}"'
+        if chain[1]["step_name"]:
+            came += f", which {chain[1]['step_name']} produced"
+        if len(chain) > 2:
+            came += f' from "{title(chain[2])}"'
+        said.append(came + ".")
+    if answer["verdict"] in ("selected", "survived"):
+        said += [_passed(step) for step in answer["not_evaluated"][:2]]
+        said += [
+            f"{row['step_name']} had dropped it before ({shown(row['reason'] or row['outcome'])})."
+            for row in answer["journey"]
+            if row["outcome"] in ("rejected", "outranked") and not row["superseded"]
+        ][:1]
+    twin = answer["twin"]
+    apart = twin["differences"] if twin is not None else {}
+    field = answer["predicate"]["field"] if answer["predicate"] is not None else next(iter(apart), None)
+    if twin is not None and field in apart:
+        own, other = apart[field]
+        said.append(f"The nearest item that was kept is {title(twin)}: {field} {shown(other)}, here {shown(own)}.")
+    return said
+
+
+def _passed(step: Answer) -> str:
+    rules = " and ".join(rule_text(rule) for rule in step["rules"][:3])
+    plural = "s" if len(step["rules"]) > 1 else ""
+    were = "were" if plural else "was"
+    return f"{step['step_name']} accepted it although the rule{plural} {rules} {were} not evaluated for it."

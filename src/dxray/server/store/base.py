@@ -1,0 +1,84 @@
+"""The seam: what an engine must do, and no question.
+
+Reads are by *source*, a table or view with an allow-listed set of columns (`SOURCES`); values are
+bound, names come from the list. What is read is handed out by a handle bound to one project, so that
+a query cannot forget it. Tables in and out are Arrow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import pyarrow as pa
+
+from dxray.server.filters import Clause
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What is known of one producer: the sequence numbers committed, as closed ranges, and when it spoke last."""
+
+    project: str
+    producer: str
+    ranges: tuple[tuple[int, int], ...]
+    seen_at: int  # microseconds since 1970, the server's clock
+
+
+@dataclass(slots=True)
+class Commit:
+    """All that becomes visible together: rows by table, and the marks that make them count once.
+
+    `tables` maps a table's name (`runs`, `steps`, `events`, `lineage`, `decisions`, `rules`, `shapes`,
+    `labels`) to an Arrow table with exactly that table's columns.
+    """
+
+    tables: Mapping[str, pa.Table]
+    marks: Sequence[Mark] = field(default=())
+
+
+class Reader(Protocol):
+    """Reads of one project."""
+
+    def select(
+        self,
+        source: str,
+        columns: Sequence[str] = (),
+        where: Sequence[Clause] = (),
+        order: Sequence[str] = (),
+        limit: int | None = None,
+        offset: int = 0,
+    ) -> pa.Table:
+        """Rows of a source. No `columns` means all; `order` names columns, `-name` descending, nulls last."""
+
+    def count_by(self, source: str, by: Sequence[str], where: Sequence[Clause] = ()) -> pa.Table:
+        """The columns `by` and `n`, the number of rows; with no `by`, one row."""
+
+
+class Store(Protocol):
+    """An engine. All methods may be called from any thread; they raise `StoreError`."""
+
+    def migrate(self) -> None:
+        """Bring the schema to this version. Refuses a newer one."""
+
+    def insert(self, commit: Commit) -> None:
+        """Commit everything or nothing, counts of the steps it touched included. Returns after the commit."""
+
+    def marks(self) -> list[Mark]:
+        """Every producer's mark."""
+
+    def shapes(self) -> list[tuple[str, str, str, tuple[str, ...]]]:
+        """Every shape as (project, pipeline that brought it, id, sorted keys)."""
+
+    def project(self, name: str) -> Reader:
+        """A handle that sees one project's rows and no others."""
+
+    def delete(self, project: str, run_ids: Sequence[str]) -> int:
+        """Remove runs with all that belongs to them. Returns how many runs there were."""
+
+    def stats(self) -> dict[str, int]:
+        """Rows by table, and bytes held."""
+
+    def close(self) -> None:
+        """Let go of the file or the connections. Idempotent."""

@@ -1,0 +1,278 @@
+"""How a run reads: what went in and came out, then its steps as a tree with their counts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from dxray.wire.answers import Run, Runs, Step
+from dxray.wire.printed import WIDTH, ask_next, why_command
+from dxray.wire.text import (
+    Line,
+    Span,
+    Style,
+    age,
+    cells,
+    clean,
+    clip,
+    duration,
+    fact,
+    flow,
+    moment,
+    number,
+    pad,
+    percent,
+    value_text,
+    wrap,
+)
+
+STATUS: dict[str, tuple[str, Style]] = {
+    "completed": ("✔", "good"),
+    "failed": ("✖", "bad"),
+    "running": ("▶", "info"),
+    "waiting": ("⏸", "warn"),
+    "abandoned": ("◌", "warn"),
+}
+# The order in which an equation of a step's items reads.
+LEFT = ("in", "produced")
+RIGHT = ("accepted", "rejected", "selected", "outranked", "merged", "consumed")
+
+
+def status_span(status: str) -> Span:
+    """A run's status with its sign."""
+    sign, style = STATUS.get(status, ("?", "warn"))
+    return Span(f"{sign} {clean(status)}", style)
+
+
+def runs_lines(runs: Runs, now: datetime | None = None) -> list[Line]:
+    """A page of runs, one line each."""
+    lines = []
+    for run in runs:
+        line = Line([Span(clean(run.run_id), "name"), Span("  ")])
+        line.add(f"{age(run.started_at, now):>10}  ", "dim").append(status_span(run.status))
+        lines.append(line.add(f"  {run.pipeline}"))
+    if runs.total is not None and runs.total > len(runs):
+        lines.append(Line().add(f"{number(len(runs))} of {number(runs.total)} runs", "dim"))
+    return lines or [Line().add("no runs", "dim")]
+
+
+def run_lines(run: Run, width: int = WIDTH, now: datetime | None = None, commands: bool = False) -> list[Line]:
+    """A run: what it is, what came in and out, then its steps as a tree with their counts; `commands` to go on with."""
+    lines = [Line([status_span(run.status), Span("  ")]).add(run.pipeline, "bold").add("  ").add(run.run_id, "name")]
+    lines.extend(flow(Line([Span("  ")]), [[part] for part in _about(run, now)], width))
+    for label, value in (("input", run.input), ("output", run.output), ("metadata", run.metadata)):
+        if value not in (None, {}, []):
+            lines.append(Line().add(f"  {label:<8} ", "dim").add(value_text(value, width - 11)))
+    if run.error is not None:
+        lines.extend(_error("  ", run.error, width))
+    lines.extend(_losses("  ", run, width))
+    if run.steps:
+        lines.append(Line())
+        lines.extend(_tree(run.steps, width))
+    if commands:
+        lines.extend(ask_next(_after_run(run)))
+    return lines
+
+
+def _about(run: Run, now: datetime | None) -> Iterator[Span]:
+    at = moment(run.started_at)
+    if at is not None:
+        since = age(run.started_at, now)
+        ago = f" ({since} ago)" if since[-1:] in "smhd" and since[:1].isdigit() else ""
+        yield Span(f"{at:%Y-%m-%d %H:%M:%S} UTC{ago}")
+    if run.duration_ms is not None:
+        yield Span(f"took {duration(run.duration_ms)}")
+    steps = run.step_count if run.step_count is not None else len(run.steps)
+    yield Span(f"{number(steps)} step{'' if steps == 1 else 's'}")
+    for label, value in (
+        ("", run.environment),
+        ("code ", run.code_version),
+        ("variant ", run.variant),
+        ("child of ", run.parent_run_id),
+        ("trace ", run.trace_id),
+    ):
+        if value:
+            yield Span(clean(f"{label}{value}"))
+    for label in run.labels or ():
+        said = label.get("label") if isinstance(label, Mapping) else label
+        yield Span(clean(f"labelled {said}"), "info")
+
+
+def error_text(error: Any) -> str:
+    """A recorded error as `Type: message`."""
+    if isinstance(error, Mapping) and ("message" in error or "type" in error):
+        return ": ".join(str(error[key]) for key in ("type", "message") if error.get(key))
+    return value_text(error, 2000)
+
+
+def _error(indent: str, error: Any, width: int) -> list[Line]:
+    first, *more = wrap(error_text(error), width - len(indent) - 2)[:6]
+    lines = [Line().add(f"{indent}✖ ", "bad").add(first, "bad")]
+    return lines + [Line().add(f"{indent}  ").add(line, "bad") for line in more]
+
+
+def _losses(indent: str, of: Run | Step, width: int) -> list[Line]:
+    lines = []
+    losses = [[Span(f"{number(n)} {clean(cause)}", "warn")] for cause, n in (of.losses or {}).items() if n]
+    if losses:
+        lines.extend(flow(Line().add(f"{indent}! not delivered: ", "warn"), losses, width))
+    marks = [[Span(value_text(mark, 200))] for mark in of.marks or ()]
+    if marks:
+        lines.extend(flow(Line().add(f"{indent}! changed to be stored: ", "warn"), marks, width))
+    return lines
+
+
+class _Row:
+    """A step in the tree, with what stands before its name and before its details."""
+
+    def __init__(self, step: Step, prefix: str, below: str) -> None:
+        attempt = f" (attempt {step.attempt})" if (step.attempt or 1) > 1 else ""
+        self.step = step
+        self.prefix = prefix
+        self.below = below
+        self.name = clean(step.title) + attempt
+        self.type = clean(step.step_type or "")
+        self.figures = (
+            number(step.input_count),
+            number(step.output_count),
+            percent(step.rejection_rate),
+            duration(step.duration_ms),
+        )
+
+
+def _tree(steps: Sequence[Step], width: int) -> list[Line]:
+    rows = list(_rows(steps))
+    heads = ("in", "out", "rejected", "took")
+    sizes = [max(len(head), *(cells(row.figures[n]) for row in rows)) for n, head in enumerate(heads)]
+    types = min(max(cells(row.type) for row in rows), 12)
+    room = width - 2 - types - sum(sizes) - 2 * len(sizes) - 2
+    names = max(12, min(room, max(len("step"), *(cells(row.prefix + row.name) for row in rows))))
+
+    def fields(name: str, kind: str, figures: Sequence[str]) -> str:
+        right = "".join("  " + pad(figure, size, right=True) for figure, size in zip(figures, sizes, strict=True))
+        return f"{pad(clip(name, names), names)}  {pad(clip(kind, types), types)}{right}"
+
+    lines = [Line().add("  " + fields("step", "type", heads), "dim")]
+    titles = {step.step_id: step.title for step in steps}
+    for row in rows:
+        whole = fields(row.prefix + row.name, row.type, row.figures)
+        split = len(row.prefix)
+        name, rest = whole[split : split + len(clip(row.name, names - split))], ""
+        rest = whole[split + len(name) :]
+        lines.append(Line([Span("  " + row.prefix, "dim"), Span(name, "name"), Span(rest)]))
+        lines.extend(_details(row, titles, width))
+    return lines
+
+
+def _rows(steps: Sequence[Step]) -> Iterator[_Row]:
+    known = {step.step_id for step in steps}
+    children: dict[str | None, list[Step]] = {}
+    for step in steps:
+        parent = step.parent_step_id
+        children.setdefault(parent if parent in known and parent != step.step_id else None, []).append(step)
+    seen: set[int] = set()
+
+    def walk(parent: str | None, before: str) -> Iterator[_Row]:
+        siblings = children.get(parent, [])
+        for position, step in enumerate(siblings):
+            if id(step) in seen:
+                continue
+            seen.add(id(step))
+            last = position == len(siblings) - 1
+            below = before + ("   " if last else "│  ")
+            has_children = bool(children.get(step.step_id))
+            yield _Row(step, before + ("└─ " if last else "├─ "), below + ("│  " if has_children else "   "))
+            yield from walk(step.step_id, below)
+
+    yield from walk(None, "")
+    # Parents that are each other's children hang in no tree; they are shown all the same.
+    yield from (_Row(step, "?─ ", "   ") for step in steps if id(step) not in seen)
+
+
+def _details(row: _Row, titles: Mapping[str, str], width: int) -> Iterator[Line]:
+    step, room = row.step, width - 2 - len(row.below)
+    lines: list[Line] = []
+    equation = balance(step)
+    if equation:
+        lines.extend(flow(Line(), [equation, *_lost(step)], room))
+    reasons = sorted((step.rejection_counts or {}).items(), key=lambda pair: (-pair[1], pair[0]))
+    if reasons:
+        parts = [[Span(clean(reason)), Span(f" {number(n)}", "bold")] for reason, n in reasons[:12]]
+        if len(reasons) > 12:
+            parts.append([Span(f"{len(reasons) - 12} more reasons", "dim")])
+        lines.extend(flow(Line().add("✖ ", "bad"), parts, room))
+    rules = [_asked(rule) for rule in step.rules or () if isinstance(rule, Mapping)]
+    if rules:
+        lines.extend(flow(Line().add("rules ", "dim"), rules, room))
+    if step.after and not step.after_inferred:
+        names = ", ".join(titles.get(step_id, step_id) for step_id in step.after)
+        lines.append(Line().add(clip(clean(f"after {names}"), room), "dim"))
+    for decision in step.decisions or ():
+        if isinstance(decision, Mapping):
+            lines.extend(flow(Line().add("★ ", "good"), _decision(decision), room, "  "))
+    if step.error is not None:
+        lines.extend(_error("", step.error, room))
+    for said in step.contradictions or ():
+        lines.extend(Line().add(text, "warn") for text in wrap(f"! {said}", room))
+    lines.extend(_losses("", step, room))
+    for line in lines:
+        yield Line([Span("  " + row.below, "dim"), *line])
+
+
+def _asked(rule: Mapping[str, Any]) -> list[Span]:
+    spans = [Span(clean(f"{rule.get('field')} {rule.get('op')} {fact(rule.get('threshold'), 30)}"))]
+    if rule.get("evaluated") is not None:
+        spans.append(Span(f" failed {number(rule.get('failed'))} of {number(rule['evaluated'])}", "dim"))
+    if rule.get("uncomparable"):
+        spans.append(Span(f" ({number(rule['uncomparable'])} could not be compared)", "warn"))
+    return spans
+
+
+def balance(step: Step) -> list[Span]:
+    """A step's items as an equation, what is not accounted for included; empty when nothing was counted."""
+    counts = step.counts or {}
+    left = [f"{number(counts[key])} {key}" for key in LEFT if counts.get(key)]
+    right = [f"{number(counts[key])} {key}" for key in RIGHT if counts.get(key)]
+    if not left and not right:
+        return []
+    unaccounted = counts.get("unaccounted", step.unaccounted)
+    spans = [Span(" + ".join(left) or "0 in"), Span(" = ", "dim"), Span(" + ".join(right) or "0")]
+    if unaccounted is None:
+        return [*spans, Span(" + ? unaccounted", "dim")]
+    return [*spans, Span(f" + {number(unaccounted)} unaccounted", "warn" if unaccounted else "dim")]
+
+
+def _lost(step: Step) -> Iterator[list[Span]]:
+    for edge in step.edges:
+        source = f" after {clean(edge.step_name)}" if len(step.edges) > 1 and edge.step_name else ""
+        if edge.lost_between is None:
+            yield [Span(clip(clean(f"? lost before{source}: {edge.cause or 'not known'}"), 76), "dim")]
+        else:
+            words = f"{number(edge.lost_between)} lost before{source}"
+            yield [Span(words, "warn" if edge.lost_between else "dim")]
+
+
+def _decision(decision: Mapping[str, Any]) -> list[list[Span]]:
+    selected = decision.get("selected")
+    winners = selected if isinstance(selected, list) else [selected]
+    parts = [[Span("selected "), Span(value_text(winner, 40), "name")] for winner in winners[:3]]
+    if len(winners) > 3:
+        parts.append([Span(f"and {len(winners) - 3} more")])
+    score = decision.get("score")
+    facts = [value_text(decision["reason"])] if decision.get("reason") else []
+    facts += [f"score {fact(score)}"] if score is not None else []
+    if facts:
+        parts.append([Span(f"({', '.join(facts)})", "dim")])
+    return parts
+
+
+def _after_run(run: Run) -> list[str]:
+    chosen = [
+        winner
+        for step in run.steps
+        for decision in step.decisions or ()
+        if isinstance(decision, Mapping)
+        for winner in decision.get("selected") or ()
+    ]
+    return [command for command in (why_command(run.run_id, winner) for winner in chosen[-1:]) if command]

@@ -1,0 +1,299 @@
+"""Why, against brute force: small pipelines are executed, every item's true fate is known, and the ledger must tell it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from dxray.server.reasoning.flow import Stage, flow_of
+from dxray.server.reasoning.journey import Fate, Seen, fate_of, stops_of
+
+KEPT = ("accepted", "selected")
+
+
+@dataclass
+class World:
+    """A run in the making: what it records, and what is true."""
+
+    stages: list[Stage] = field(default_factory=list)
+    events: dict[str, list[tuple[str, Seen]]] = field(default_factory=dict)  # step_id -> (item, event)
+    truth: dict[str, tuple[str, str]] = field(default_factory=dict)  # item -> verdict, step name
+    status: str = "completed"
+
+    def step(self, name: str, after: list[str], count: int, *, type: str = "filter", attempt: int = 1) -> str:
+        step_id = f"s{len(self.stages)}"
+        self.stages.append(
+            Stage(step_id, name, type, len(self.stages), attempt, after=tuple(after), declared_in=count)
+        )
+        self.events[step_id] = []
+        return step_id
+
+    def say(self, step_id: str, item: str, outcome: str | None, **more: object) -> None:
+        rows = self.events[step_id]
+        rows.append((item, Seen(step_id, len(rows), outcome, **more)))  # type: ignore[arg-type]
+
+    def counted(self) -> list[Stage]:
+        """The stages with their counts, as the store makes them from events."""
+        out = []
+        for stage in self.stages:
+            rows = self.events[stage.step_id]
+            last = {item: event.outcome for item, event in rows if event.outcome is not None}
+            made = {item for item, event in rows if event.outcome == "produced"}
+            tally = {name: sum(one == name for one in last.values()) for name in ("rejected", "consumed")}
+            entered = len({item for item, _ in rows} - made)
+            stage = replace(
+                stage,
+                entered=entered,
+                produced=len(made),
+                accepted=sum(one in ("accepted", "produced") for one in last.values()),
+                outranked=sum(one == "outranked" for one in last.values()),
+                decided="selected" in last.values(),
+                **tally,
+            )
+            exact = stage.declared_in is None or stage.declared_in == entered
+            out.append(replace(stage, complete=exact and not stage.lossy))
+        return out
+
+    def fate(self, item: str) -> Fate:
+        flow = flow_of(self.counted())
+        mine = [event for rows in self.events.values() for one, event in rows if one == item]
+        peers = Peers(self)
+        return fate_of(self.status, flow, stops_of(flow, mine, peers), peers)
+
+
+class Peers:
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+    def scores(self, step_id: str) -> Mapping[str, float]:
+        return {item: event.score for item, event in self.world.events[step_id] if event.score is not None}
+
+    def ids(self, step_id: str) -> Collection[str]:
+        return {item for item, _ in self.world.events[step_id]}
+
+    def produced(self, step_id: str) -> Collection[str]:
+        return {item for item, event in self.world.events[step_id] if event.outcome == "produced"}
+
+
+class Made:
+    """Draws a pipeline and runs it."""
+
+    def __init__(self, draw: st.DrawFn) -> None:
+        self.draw, self.world = draw, World()
+        self.pool: list[str] = []
+        self.gone: list[str] = []  # rejected so far, may be taken back
+        self.last: list[str] = []
+        self.from_: dict[str, str] = {}  # item -> the step that it left last
+
+    def some(self, items: list[str]) -> list[str]:
+        return [item for item in items if self.draw(st.booleans())]
+
+    def retrieve(self) -> None:
+        words = ["kw:a", "kw:b"]
+        generate = self.world.step("generate", [], 0, type="generate")
+        for word in words:
+            self.world.say(generate, word, "produced")
+        search = self.world.step("search", [generate], len(words), type="retrieve")
+        for word in words:
+            self.world.say(search, word, "consumed")
+            self.world.truth[word] = ("consumed", "search")
+        self.pool = [f"i{n}" for n in range(self.draw(st.integers(1, 5)))]
+        for item in self.pool:
+            self.world.say(search, item, "produced")
+        self.last = [search]
+        self.left("search")
+
+    def left(self, name: str) -> None:
+        for item in self.pool:
+            self.from_[item] = name
+
+    def losing(self) -> None:
+        """Some items get lost before the next step."""
+        if self.draw(st.integers(0, 3)) == 0:
+            for item in self.some(self.pool):
+                self.world.truth[item] = ("lost", self.from_[item])
+                self.pool.remove(item)
+
+    def filter(self, name: str) -> None:
+        self.losing()
+        retried = self.draw(st.integers(0, 3)) == 0
+        for attempt in (1, 2) if retried else (1,):
+            here = self.world.step(name, self.last, len(self.pool), attempt=attempt)
+            bad = self.some(self.pool)
+            for item in self.pool:
+                self.world.say(here, item, "rejected" if item in bad else "accepted", reason="no")
+            self.last = [here]
+        self.drop(name, bad)
+
+    def drop(self, name: str, bad: list[str]) -> None:
+        for item in bad:
+            self.world.truth[item] = ("rejected", name)
+        self.pool = [item for item in self.pool if item not in bad]
+        self.gone += bad
+        self.left(name)
+
+    def merge(self, name: str) -> None:
+        self.losing()
+        here = self.world.step(name, self.last, len(self.pool), type="merge")
+        keep, same = self.pool[:1], self.some(self.pool[1:])
+        for item in self.pool:
+            if item in same:
+                self.world.say(here, item, "merged", ref_item=keep[0])
+                self.world.truth[item] = ("merged", name)
+            else:
+                self.world.say(here, item, "accepted")
+        self.pool = [item for item in self.pool if item not in same]
+        self.last = [here]
+        self.left(name)
+
+    def rewrite(self, name: str) -> None:
+        here = self.world.step(name, self.last, len(self.pool), type="transform")
+        new = []
+        for item in self.pool:
+            self.world.say(here, item, "consumed")
+            self.world.say(here, f"{item}'", "produced")
+            self.world.truth[item] = ("consumed", name)
+            new.append(f"{item}'")
+        self.pool, self.last = new, [here]
+        self.left(name)
+
+    def branch(self, name: str) -> None:
+        kept: list[str] = []
+        ends: list[str] = []
+        for side in ("left", "right"):
+            label = f"{name}_{side}"
+            here = self.world.step(label, self.last, len(self.pool))
+            bad = self.some(self.pool)
+            for item in self.pool:
+                self.world.say(here, item, "rejected" if item in bad else "accepted", reason="no")
+                if item in bad:
+                    self.world.truth[item] = ("rejected", label)
+            kept += [item for item in self.pool if item not in bad and item not in kept]
+            ends.append(here)
+        join = self.world.step(f"{name}_join", ends, len(kept), type="merge")
+        for item in kept:
+            self.world.say(join, item, "accepted")
+        self.gone += [item for item in self.pool if item not in kept]
+        self.pool, self.last = kept, [join]
+        self.left(f"{name}_join")
+
+    def reinstate(self, name: str) -> None:
+        back = [item for item in dict.fromkeys(self.gone) if self.draw(st.booleans())]
+        here = self.world.step(name, self.last, len(self.pool) + len(back), type="approve")
+        self.pool += [item for item in back if item not in self.pool]
+        self.gone = [item for item in self.gone if item not in back]
+        bad = self.some(self.pool)
+        for item in self.pool:
+            self.world.say(here, item, "rejected" if item in bad else "accepted", reason="no")
+        self.last = [here]
+        self.drop(name, bad)
+
+    def top(self, name: str) -> None:
+        self.losing()
+        here = self.world.step(name, self.last, len(self.pool), type="rank")
+        order = self.draw(st.permutations(self.pool))
+        k = self.draw(st.integers(1, 3))
+        self.world.stages[-1] = replace(self.world.stages[-1], cutoff=k)
+        for item in self.pool:
+            self.world.say(here, item, None, score=float(-order.index(item)))
+        for item in order[k:]:
+            self.world.truth[item] = ("outranked", name)
+        self.pool, self.last = list(order[:k]), [here]
+        self.left(name)
+
+    def select(self, name: str) -> None:
+        self.losing()
+        here = self.world.step(name, self.last, len(self.pool), type="select")
+        order = self.draw(st.permutations(self.pool))
+        k = self.draw(st.integers(1, 2))
+        for item in self.pool:
+            self.world.say(here, item, None, score=float(-order.index(item)))
+        named = self.some(list(order[k:]))
+        for item in [*named, *order[:k]]:
+            self.world.say(here, item, "outranked" if item in named else "selected")
+        for item in self.pool:
+            self.world.truth[item] = ("selected" if item in order[:k] else "outranked", name)
+        self.pool, self.last = [], [here]
+
+
+@st.composite
+def worlds(draw: st.DrawFn) -> World:
+    made = Made(draw)
+    made.retrieve()
+    kinds = ["filter", "merge", "rewrite", "branch", "reinstate", "top"]
+    for number, kind in enumerate(draw(st.lists(st.sampled_from(kinds), max_size=4))):
+        getattr(made, kind)(f"{kind}{number}")
+    if made.pool and draw(st.booleans()):
+        made.select("select")
+    for item in made.pool:
+        made.world.truth[item] = ("survived", made.from_[item])
+    return made.world
+
+
+def told(fate: Fate) -> tuple[str, str | None]:
+    stage = fate.stop.stage if fate.stop is not None else fate.at
+    return fate.verdict, stage.name if stage is not None else None
+
+
+_SETTINGS = settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+@_SETTINGS
+@given(worlds())
+def test_the_full_ledger_tells_every_fate(world: World) -> None:
+    for item, truth in world.truth.items():
+        assert told(world.fate(item)) == truth, item
+    assert world.fate("ghost").verdict == "never_retrieved"
+
+
+@_SETTINGS
+@given(worlds(), st.data())
+def test_lost_events_leave_the_truth_or_unknown(world: World, data: st.DataObject) -> None:
+    number = data.draw(st.integers(0, len(world.stages) - 1))
+    stage = world.stages[number]
+    rows = world.events[stage.step_id]
+    world.events[stage.step_id] = [row for row in rows if data.draw(st.booleans())]
+    world.stages[number] = replace(stage, lossy=True)
+    for item, truth in world.truth.items():
+        fate = world.fate(item)
+        assert fate.verdict == "unknown" or told(fate) == truth, item
+        assert fate.verdict != "unknown" or (fate.unknown is not None and fate.unknown.hint)
+    assert world.fate("ghost").verdict in ("unknown", "never_retrieved")
+
+
+def spoil(world: World, data: st.DataObject) -> None:
+    """Instrument badly: no produce, no counts or wrong ones, silent steps, no scores."""
+    for number, stage in enumerate(world.stages):
+        how = data.draw(st.sampled_from(["well", "well", "no_count", "wrong_count", "silent", "no_produce", "no_keep"]))
+        rows = world.events[stage.step_id]
+        if how == "no_count":
+            world.stages[number] = replace(stage, declared_in=None)
+        elif how == "wrong_count":
+            world.stages[number] = replace(stage, declared_in=(stage.declared_in or 0) + data.draw(st.integers(1, 3)))
+        elif how == "silent":
+            world.stages[number] = replace(stage, declared_in=None)
+            rows = []
+        elif how == "no_produce":
+            world.stages[number] = replace(stage, declared_in=None)
+            rows = [row for row in rows if row[1].outcome != "produced"]
+        elif how == "no_keep":
+            world.stages[number] = replace(stage, declared_in=None)
+            rows = [row for row in rows if row[1].outcome not in KEPT]
+        world.events[stage.step_id] = rows
+
+
+TOLD = {"unknown": 0, "all": 0}
+
+
+@_SETTINGS
+@given(worlds(), st.data())
+def test_a_badly_instrumented_pipeline_is_never_told_wrong(world: World, data: st.DataObject) -> None:
+    spoil(world, data)
+    for item, truth in world.truth.items():
+        fate = world.fate(item)
+        TOLD["all"] += 1
+        TOLD["unknown"] += fate.verdict == "unknown"
+        assert fate.verdict == "unknown" or told(fate) == truth, item
