@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dxray import Client, XRay, local
+from dxray import Client, XRay, configure, local
 from dxray.client import DEFAULT_URL, ClientError
 from dxray.wire.printed import why_lines
 from dxray.wire.text import Line, duration, plain, wrap
@@ -213,6 +213,7 @@ def record(api_url: str, runs: int = 30, seed: int = SEED) -> list[Recorded]:
 
     Raises `ClientError` when the server did not take it all within a minute.
     """
+    configure(show_url=False)  # the story names the run it is about
     xray = XRay(PIPELINE, api_url=api_url, disabled=False)
     products = catalogue()
     recorded = [choose(xray, products, number, seed) for number in range(runs)]

@@ -20,6 +20,7 @@ from dxray.server.store import migrate
 from dxray.server.store.base import Commit, Mark, Reader
 from dxray.server.store.queries import SQL, read_queries
 from dxray.server.store.sources import LATE, SOURCES
+from dxray.server.store.tallies import StepKey, rows_of, step_numbers, tally
 from dxray.server.store.where import Where, column_name
 
 _FOLDER = SQL / "duckdb"
@@ -103,9 +104,7 @@ class DuckStore:
                     _insert(con, name, table)
                 if commit.marks:
                     _put_marks(con, commit.marks)
-                changed = _changed(tables)
-                if changed is not None:
-                    _tally(con, changed, TOO_MANY)
+                _tally(con, tables)
             except BaseException:
                 con.execute("ROLLBACK")
                 raise
@@ -313,35 +312,52 @@ def _put_marks(con: duckdb.DuckDBPyConnection, marks: Sequence[Mark]) -> None:
         con.execute("INSERT INTO marks BY NAME SELECT * FROM in_marks")
 
 
-def _changed(tables: Mapping[str, pa.Table]) -> pa.Table | None:
-    """The distinct (project, run_id, step_id) of the events and steps of a commit."""
-    found: set[tuple[str, str, str]] = set()
-    if "steps" in tables:
-        found.update(zip(*(tables["steps"][key].to_pylist() for key in _STEP_KEY), strict=True))
-    if "events" in tables:
-        for batch in tables["events"].select(_STEP_KEY).to_batches():
-            firsts = _first_rows(batch)
-            found.update(zip(*(column.take(firsts).to_pylist() for column in batch.columns), strict=True))
-    if not found:
-        return None
-    return pa.table([pa.array(column, pa.string()) for column in zip(*sorted(found), strict=True)], list(_STEP_KEY))
+def _tally(con: duckdb.DuckDBPyConnection, tables: Mapping[str, pa.Table], too_many: int = TOO_MANY) -> None:
+    """Count the steps of this commit: from its events those that are new, from the store those that go on."""
+    events, steps = tables.get("events"), tables.get("steps")
+    keys, no = step_numbers(events) if events is not None else ([], np.zeros(0, dtype=np.int64))
+    with_events = len(keys)
+    if steps is not None:
+        mentioned = dict.fromkeys(zip(*(steps[key].to_pylist() for key in _STEP_KEY), strict=True))
+        keys += mentioned.keys() - set(keys)
+    if not keys:
+        return
+    known = _known_steps(con, keys)
+    fresh = np.array([known.get(i, (None, None, 0))[2] == 0 for i in range(with_events)], dtype=np.bool_)
+    if events is not None and fresh.any():
+        rows = rows_of(events, no, None if fresh.all() else fresh[no])
+        cutoffs = {i: cutoff for i, (cutoff, _, _) in known.items() if cutoff is not None and i < with_events and fresh[i]}
+        with _registered(con, "in_tallies", tally(keys, rows, cutoffs)):
+            con.execute("INSERT INTO tallies BY NAME SELECT * FROM in_tallies")
+    again = [
+        (i, *keys[i], cutoff)
+        for i, (cutoff, ended, counted) in known.items()
+        if counted
+        and (i < with_events or cutoff is not None or counted > too_many)
+        and (ended is not None or counted <= too_many)
+    ]
+    if again:
+        _tally_again(con, again)
 
 
-def _first_rows(batch: pa.RecordBatch) -> pa.Array:
-    """The rows where one of the columns differs from the row before: a step's events come in runs."""
-    differs = np.zeros(batch.num_rows, dtype=np.bool_)
-    differs[0] = True
-    for column in batch.columns:
-        codes = (column if isinstance(column, pa.DictionaryArray) else column.dictionary_encode()).indices.to_numpy()
-        differs[1:] |= codes[1:] != codes[:-1]
-    return pa.array(np.flatnonzero(differs))
+def _known_steps(con: duckdb.DuckDBPyConnection, keys: list[StepKey]) -> dict[int, tuple[Any, Any, int]]:
+    """Of the steps that are there, by their number here: cutoff, events (null while open), events counted already."""
+    with _registered(con, "in_changed", _keyed(range(len(keys)), keys)):
+        rows = con.execute(_INSERT["known_steps"]).fetchall()
+    return {no: (cutoff, ended, counted) for no, cutoff, ended, counted in rows}
 
 
-def _tally(con: duckdb.DuckDBPyConnection, changed: pa.Table, too_many: int) -> None:
-    with _registered(con, "in_changed", changed):
-        con.execute(_INSERT["touch"], {"too_many": too_many})
-    con.execute(_INSERT["drop_tallies"])
-    con.execute(_INSERT["add_tallies"])
+def _tally_again(con: duckdb.DuckDBPyConnection, steps: list[tuple[int, str, str, str, Any]]) -> None:
+    table = _keyed([s[0] for s in steps], [s[1:4] for s in steps])
+    table = table.append_column("cutoff", pa.array([s[4] for s in steps], pa.int32()))
+    with _registered(con, "touched", table):
+        con.execute(_INSERT["drop_tallies"])
+        con.execute(_INSERT["add_tallies"])
+
+
+def _keyed(numbers: Sequence[int], keys: Sequence[StepKey]) -> pa.Table:
+    columns = [pa.array(column, pa.string()) for column in zip(*keys, strict=True)]
+    return pa.table([pa.array(numbers, pa.int32()), *columns], ["no", *_STEP_KEY])
 
 
 # --- opening, and errors ----------------------------------------------------------------------------------

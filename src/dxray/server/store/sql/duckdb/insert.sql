@@ -59,27 +59,24 @@ QUALIFY row_number() OVER (PARTITION BY project, shape_id, key ORDER BY pipeline
 -- Marks that are replaced.
 DELETE FROM marks m USING in_marks n WHERE m.project = n.project AND m.producer = n.producer
 
--- name: touch
--- The steps whose counts this commit may change. One that is open and has very many events is counted when it ends.
-CREATE OR REPLACE TEMP TABLE touched AS
-WITH changed AS (
-    SELECT project, run_id, step_id FROM in_changed
-),
-step AS (SELECT s.project, s.run_id, s.step_id, s.cutoff, s.events FROM steps s JOIN changed USING (project, run_id, step_id)),
-tally AS (SELECT t.project, t.run_id, t.step_id, t.events FROM tallies t JOIN changed USING (project, run_id, step_id))
-SELECT (row_number() OVER ())::INTEGER AS no, c.project, c.run_id, c.step_id, s.cutoff
-FROM changed c
-LEFT JOIN step s USING (project, run_id, step_id)
-LEFT JOIN tally t USING (project, run_id, step_id)
-WHERE s.events IS NOT NULL OR coalesce(t.events, 0) <= $too_many
+-- name: known_steps
+-- What is known of steps that this commit mentions: the cut-off, and how many events were said and were counted.
+SELECT c.no, s.cutoff, s.events, coalesce(t.events, 0)
+FROM in_changed c
+LEFT JOIN (
+    SELECT s.* FROM steps s JOIN in_changed n USING (project, run_id, step_id)
+) s USING (project, run_id, step_id)
+LEFT JOIN (
+    SELECT t.* FROM tallies t JOIN in_changed n USING (project, run_id, step_id)
+) t USING (project, run_id, step_id)
 
 -- name: drop_tallies
--- Counts that are made again.
+-- Counts of `touched` steps, which are made again.
 DELETE FROM tallies t USING touched n WHERE t.project = n.project AND t.run_id = n.run_id AND t.step_id = n.step_id
 
 -- name: add_tallies
--- Distinct items of each touched step by their last outcome: `last` is event_no * 8 + the outcome's number, which
--- costs a third of arg_max.
+-- Distinct items of each touched step by their last outcome, as `tallies.py` counts them: `last` is
+-- event_no * 8 + the outcome's number, which costs a third of arg_max.
 INSERT INTO tallies BY NAME
 WITH item AS (
     SELECT n.no, e.item_id,

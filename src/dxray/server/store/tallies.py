@@ -1,0 +1,222 @@
+"""Counts of distinct items by outcome, from the events of whole steps (see `base.py`; SQL does the same for the rest).
+
+An item's outcome at a step is its last one; what a step produced and said nothing more of is accepted there. Where a
+step chose, items that were scored and not named are outranked; with a cut-off at k, the k best of them are accepted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from dxray.wire.records import OUTCOMES
+
+PRODUCED, ACCEPTED, REJECTED, SELECTED, OUTRANKED, MERGED, CONSUMED = range(len(OUTCOMES))
+UNDECIDED = len(OUTCOMES)
+NO_REASON = "unspecified"
+
+Ints = np.ndarray[Any, np.dtype[np.int64]]
+StepKey = tuple[str, str, str]  # project, run_id, step_id
+
+
+@dataclass(slots=True)
+class StepEvents:
+    """All events of some steps. `no` is the number of each row's step, in the list of steps."""
+
+    no: Ints
+    event_no: Ints
+    item_id: pa.Array
+    outcome: Ints  # the number in OUTCOMES, -1 for observations
+    reason: pa.Array
+    score: np.ndarray[Any, np.dtype[np.float64]]  # NaN for none
+
+
+def step_numbers(events: pa.Table) -> tuple[list[StepKey], Ints]:
+    """The steps of a commit's events, and for each row the number of its step. A step's events come in stretches."""
+    numbers: dict[StepKey, int] = {}
+    rows: list[Ints] = []
+    for batch in events.select(["project", "run_id", "step_id"]).to_batches():
+        if not batch.num_rows:
+            continue
+        differs = np.zeros(batch.num_rows, dtype=np.bool_)
+        differs[0] = True
+        for column in batch.columns:
+            codes = (column if isinstance(column, pa.DictionaryArray) else column.dictionary_encode()).indices
+            codes = codes.to_numpy()
+            differs[1:] |= codes[1:] != codes[:-1]
+        firsts = np.flatnonzero(differs)
+        keys = zip(*(column.take(pa.array(firsts)).to_pylist() for column in batch.columns), strict=True)
+        stretch = np.array([numbers.setdefault(key, len(numbers)) for key in keys], dtype=np.int64)
+        rows.append(np.repeat(stretch, np.diff(np.append(firsts, batch.num_rows))))
+    return list(numbers), np.concatenate(rows) if rows else np.zeros(0, dtype=np.int64)
+
+
+def rows_of(events: pa.Table, no: Ints, wanted: np.ndarray[Any, np.dtype[np.bool_]] | None) -> StepEvents:
+    """A commit's events as `tally` takes them; only the `wanted` rows, where not all are."""
+    outcome = _codes(events["outcome"])
+    found = StepEvents(
+        no,
+        events["event_no"].to_numpy(),
+        _whole(events["item_id"]),
+        outcome,
+        _whole(events["reason"]),
+        events["score"].to_numpy(),
+    )
+    if wanted is not None:
+        at = np.flatnonzero(wanted)
+        picked = pa.array(at)
+        found = StepEvents(
+            no[at], found.event_no[at], found.item_id.take(picked), outcome[at], found.reason.take(picked), found.score[at]
+        )
+    return found
+
+
+def tally(steps: Sequence[StepKey], rows: StepEvents, cutoffs: Mapping[int, int]) -> pa.Table:
+    """Rows of the table `tallies`, one for each step that has a row. `cutoffs` are by the number of the step."""
+    n = len(steps)
+    events = np.bincount(rows.no, minlength=n)
+    reasons, reason_codes = _encoded(rows.reason)
+    packed = np.where(rows.outcome < 0, -1, (rows.event_no.astype(np.int64) << 3) | rows.outcome)
+    order, starts = _items(rows)
+    last = packed[order]
+    at = order
+    if len(starts) < len(order):  # an item has several events here
+        at, last = _last_of_items(order, starts, packed)
+    no = rows.no[order[starts]]
+    outcome = np.where(last < 0, UNDECIDED, last & 7)
+    produced = _any_of_items(rows.outcome == PRODUCED, order, starts)
+    outcome[outcome == PRODUCED] = ACCEPTED
+    _infer(outcome, no, rows, order, starts, cutoffs, n)
+    counts = np.bincount(no * 8 + outcome, minlength=n * 8).reshape(n, 8)
+    made = np.bincount(no[produced], minlength=n)
+    rejected = np.flatnonzero(outcome == REJECTED)
+    by_reason = _by_reason(no[rejected], reason_codes[at[rejected]], reasons.to_pylist())
+    return _table(steps, events, made, counts, by_reason)
+
+
+def _items(rows: StepEvents) -> tuple[Ints, Ints]:
+    """Row numbers, item by item, and where each item starts there."""
+    names, codes = _encoded(rows.item_id)
+    key = rows.no * max(len(names), 1) + codes
+    order = np.argsort(key, kind="stable")
+    ordered = key[order]
+    first = np.ones(len(key), dtype=np.bool_)
+    first[1:] = ordered[1:] != ordered[:-1]
+    return order, np.flatnonzero(first)
+
+
+def _last_of_items(order: Ints, starts: Ints, packed: Ints) -> tuple[Ints, Ints]:
+    """For each item the row of its last outcome, and that outcome (-1 for none)."""
+    ordered = packed[order]
+    last = np.maximum.reduceat(ordered, starts)
+    lengths = np.diff(np.append(starts, len(order)))
+    is_last = np.flatnonzero(ordered == np.repeat(last, lengths))
+    item_of = np.repeat(np.arange(len(starts)), lengths)[is_last]
+    at = np.empty(len(starts), dtype=np.int64)
+    at[item_of] = order[is_last]
+    return at, last
+
+
+def _any_of_items(flags: np.ndarray[Any, np.dtype[np.bool_]], order: Ints, starts: Ints) -> Any:
+    if not flags.any():
+        return np.zeros(len(starts), dtype=np.bool_)
+    return np.logical_or.reduceat(flags[order], starts)
+
+
+def _infer(
+    outcome: Ints, no: Ints, rows: StepEvents, order: Ints, starts: Ints, cutoffs: Mapping[int, int], n: int
+) -> None:
+    """Give items that were only scored the outcome that follows from the step's choice or cut-off."""
+    has_score = ~np.isnan(rows.score)
+    if not has_score.any():
+        return
+    chose = np.zeros(n, dtype=np.bool_)
+    chose[no[outcome == SELECTED]] = True
+    open_ = (outcome == UNDECIDED) & _any_of_items(has_score, order, starts)
+    cut = np.zeros(n, dtype=np.bool_)
+    cut[list(cutoffs)] = True
+    outcome[open_ & (chose[no] | cut[no])] = OUTRANKED
+    if not cutoffs:
+        return
+    item_of = np.empty(len(order), dtype=np.int64)
+    item_of[order] = np.repeat(np.arange(len(starts)), np.diff(np.append(starts, len(order))))
+    for step, k in cutoffs.items():
+        mine = np.flatnonzero(has_score & (rows.no == step))
+        best = _best(item_of[mine], rows.event_no[mine], rows.score[mine], k)
+        outcome[best[open_[best]]] = ACCEPTED
+
+
+def _best(items: Ints, event_no: Ints, score: Any, k: int) -> Ints:
+    """The k items with the highest last score; of equal ones, those scored first."""
+    by_event = np.lexsort((event_no, items))
+    items, event_no, score = items[by_event], event_no[by_event], score[by_event]
+    if not len(items):
+        return items
+    change = items[1:] != items[:-1]
+    last = np.flatnonzero(np.append(change, True))
+    first = np.flatnonzero(np.append(True, change))
+    ranked = np.lexsort((event_no[first], -score[last]))[: max(k, 0)]
+    return items[last][ranked]
+
+
+def _by_reason(no: Ints, codes: Ints, reasons: list[str]) -> dict[int, list[tuple[str, int]]]:
+    """Of each step the reasons of its rejected items, the most frequent first."""
+    found: dict[int, list[tuple[str, int]]] = {}
+    pairs, counts = np.unique(no * (len(reasons) + 1) + codes + 1, return_counts=True)
+    for pair, count in zip(pairs.tolist(), counts.tolist(), strict=True):
+        step, code = divmod(pair, len(reasons) + 1)
+        found.setdefault(step, []).append((reasons[code - 1] if code else NO_REASON, count))
+    for some in found.values():
+        some.sort(key=lambda one: (-one[1], one[0]))
+    return found
+
+
+def _table(
+    steps: Sequence[StepKey], events: Ints, made: Ints, counts: Any, by_reason: dict[int, list[tuple[str, int]]]
+) -> pa.Table:
+    present = np.flatnonzero(events)
+    keys = [steps[i] for i in present.tolist()]
+    counts, made = counts[present], made[present]
+    reasons = [by_reason.get(i, []) for i in present.tolist()]
+    columns: dict[str, Any] = {
+        name: pa.array([key[i] for key in keys], pa.string()) for i, name in enumerate(("project", "run_id", "step_id"))
+    }
+    columns["events"] = events[present]
+    columns["entered"] = counts.sum(axis=1) - made
+    columns["produced"] = made
+    for code in (ACCEPTED, REJECTED, SELECTED, OUTRANKED, MERGED, CONSUMED):
+        columns[OUTCOMES[code]] = counts[:, code]
+    columns["undecided"] = counts[:, UNDECIDED]
+    columns["reasons"] = pa.array([[name for name, _ in some] for some in reasons], pa.list_(pa.string()))
+    columns["reason_counts"] = pa.array([[count for _, count in some] for some in reasons], pa.list_(pa.int64()))
+    return pa.table(columns)
+
+
+def _encoded(array: pa.Array) -> tuple[pa.Array, Ints]:
+    """The distinct texts of an array, and for each row their number (-1 for null)."""
+    encoded = array if isinstance(array, pa.DictionaryArray) else pc.dictionary_encode(array)
+    indices = encoded.indices
+    if indices.null_count:
+        indices = indices.fill_null(-1)
+    return encoded.dictionary, indices.to_numpy().astype(np.int64)
+
+
+def _whole(column: pa.ChunkedArray) -> pa.Array:
+    return column.chunk(0) if column.num_chunks == 1 else pa.concat_arrays(column.cast(pa.string()).chunks)
+
+
+def _codes(column: pa.ChunkedArray) -> Ints:
+    """Outcomes as their numbers; the dictionaries that ingest makes are OUTCOMES itself."""
+    found = [np.zeros(0, dtype=np.int64)]
+    for chunk in column.chunks:
+        if not isinstance(chunk, pa.DictionaryArray) or chunk.dictionary.to_pylist() != list(OUTCOMES):
+            chunk = pa.DictionaryArray.from_arrays(
+                pc.index_in(chunk.cast(pa.string()), pa.array(OUTCOMES)), pa.array(OUTCOMES)
+            )
+        found.append(chunk.indices.fill_null(-1).to_numpy().astype(np.int64))
+    return np.concatenate(found)
