@@ -23,7 +23,7 @@ import pytest
 CHECKOUT = Path(__file__).resolve().parents[2]
 PORT = 8000
 
-pytestmark = [pytest.mark.timeout(600), pytest.mark.xdist_group("quickstart")]
+pytestmark = pytest.mark.timeout(600)  # it installs everything into an environment of its own
 
 
 @dataclass
@@ -45,12 +45,11 @@ class Shell:
         return done.stdout
 
 
-@pytest.fixture(scope="module")
-def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
+@pytest.fixture
+def shell(tmp_path: Path) -> Iterator[Shell]:
     if shutil.which("curl") is None:
         pytest.fail("the quick start types curl: apt-get install curl")
-    home = tmp_path_factory.mktemp("home")
-    venv = home / "venv"
+    home, venv = tmp_path, tmp_path / "venv"
     subprocess.run([sys.executable, "-m", "venv", venv], check=True, timeout=120)
     kept = {name: os.environ[name] for name in os.environ if not name.startswith(("DXRAY_", "VIRTUAL_ENV", "PYTHON"))}
     env = {**kept, "HOME": str(home), "VIRTUAL_ENV": str(venv), "PATH": f"{venv}/bin:{os.environ['PATH']}"}
@@ -119,8 +118,10 @@ def curl(shell: Shell, line: str) -> dict[str, Any]:
 
 
 def test_the_quick_start_works_word_for_word(shell: Shell) -> None:
+    # One test, because its environment and its server are made once: workers that run tests side by side
+    # would each make their own.
     told = shell.type("python -m examples.demo")
-    assert re.search(r"stand", told, re.IGNORECASE), told
+    assert re.search(r"chose a laptop stand", told), told
     runs = curl(shell, "curl http://localhost:8000/runs")
     assert runs["total"] >= len(runs["runs"]) >= 1
     run_id = runs["runs"][0]["run_id"]
@@ -128,26 +129,15 @@ def test_the_quick_start_works_word_for_word(shell: Shell) -> None:
     assert run["run_id"] == run_id
     assert {step["step_type"] for step in run["steps"]} >= {"filter", "select"}
     steps = curl(shell, 'curl "http://localhost:8000/steps?step_type=filter&rejection_rate_gt=0.9"')
+    assert steps["total"] >= len(steps["steps"]) >= 1
     assert all(step["rejection_rate"] > 0.9 and step["step_type"] == "filter" for step in steps["steps"])
-    assert {"steps", "total"} <= set(steps)
-
-
-def test_the_command_is_installed_and_finds_the_same_server(shell: Shell) -> None:
-    assert shell.type("dxray version").startswith("dxray ")
-    run_id = curl(shell, "curl http://localhost:8000/runs")["runs"][0]["run_id"]
-    assert run_id in shell.type("dxray runs")
-    assert run_id in shell.type("dxray show last")
-
-
-def test_data_lies_in_the_home_folder(shell: Shell) -> None:
+    code = "from sdk import XRay; import dxray; print(XRay is dxray.XRay)"
+    assert shell.type(f"python -c '{code}'") == "True\n"
+    the_command_finds_the_same_server(shell, run_id)
     assert list((Path(shell.env["HOME"]) / ".dxray" / "data").iterdir())
 
 
-def test_from_sdk_import_xray_is_the_same_object(shell: Shell) -> None:
-    code = "from sdk import XRay; import dxray; print(XRay is dxray.XRay)"
-    assert shell.type(f"python -c '{code}'") == "True\n"
-
-
-def test_the_page_leads_somewhere(shell: Shell) -> None:
-    shown = shell.type("curl -sL -o /dev/null -w '%{http_code}' http://localhost:8000/ui/")
-    assert shown in ("200", "404", "503")
+def the_command_finds_the_same_server(shell: Shell, run_id: str) -> None:
+    assert shell.type("dxray version").startswith("dxray ")
+    assert run_id in shell.type("dxray runs")
+    assert run_id in shell.type("dxray show last")

@@ -71,15 +71,17 @@ def edge(n: int, name: str, out: int, lost: int | None, cause: str | None = None
     return {"step_id": f"s{n}", "step_name": name, "out": out, "in": into, "lost_between": lost, "cause": cause}
 
 
+REASONS = {"price_too_high": 212, "wrong_category": 64, "rating_too_low": 35}
+RULES: list[dict[str, Any]] = [
+    {"field": "price", "op": "<=", "threshold": 100, "reason": "price_too_high", "evaluated": 375, "failed": 212},
+    {"field": "rating", "op": ">=", "threshold": 3.0, "reason": "rating_too_low", "evaluated": 163, "failed": 35},
+    {"field": "category", "op": "in", "threshold": ["phone"], "reason": "wrong_category", "evaluated": 128},
+]
+RULES[1] |= {"uncomparable": 3}
+RULES[2] |= {"failed": 64}
+
+
 def run(**changes: Any) -> dict[str, Any]:
-    reasons = {"price_too_high": 212, "wrong_category": 64, "rating_too_low": 35}
-    rules = [
-        {"field": "price", "op": "<=", "threshold": 100, "reason": "price_too_high", "evaluated": 375, "failed": 212},
-        {"field": "rating", "op": ">=", "threshold": 3.0, "reason": "rating_too_low", "evaluated": 163, "failed": 35},
-        {"field": "category", "op": "in", "threshold": ["phone"], "reason": "wrong_category", "evaluated": 128},
-    ]
-    rules[1] |= {"uncomparable": 3}
-    rules[2] |= {"failed": 64}
     decision = {
         "decision": "select_competitor",
         "selected": ["B0541"],
@@ -111,8 +113,8 @@ def run(**changes: Any) -> dict[str, Any]:
                 input_count=375,
                 output_count=64,
                 rejection_rate=311 / 375,
-                rejection_counts=reasons,
-                rules=rules,
+                rejection_counts=REASONS,
+                rules=RULES,
                 edges=[edge(1, "search", 375, 0)],
             ),
             step(
@@ -177,7 +179,7 @@ def rejected(**changes: Any) -> dict[str, Any]:
             {"item_id": "B0012", "name": "Alder Slim Case for iPhone 15", "step_name": "search"},
             {"item_id": "kw:iphone 15 case", "name": "iphone 15 case", "step_name": "generate_keywords"},
         ],
-        "twin": {"item_id": "B0013", "name": "Birk Clear Case for iPhone 15", "evidence": {"price": 99.5}},
+        "twin": {"item_id": "B0013", "name": "Birk Clear Case for iPhone 15", "differences": {"price": [129, 99.5]}},
     } | changes
 
 

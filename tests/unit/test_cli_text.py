@@ -6,7 +6,7 @@ import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dxray.wire.text import (
@@ -54,6 +54,7 @@ def test_hostile_text_is_harmless_on_one_line(text: str) -> None:
     shown.encode()
 
 
+@settings(deadline=None)
 @given(st.text(alphabet=st.characters(blacklist_categories=())))
 def test_clean_text_holds_nothing_that_acts_and_stays_as_it_is(text: str) -> None:
     shown = clean(text)
@@ -73,6 +74,7 @@ def test_colours_go_without_a_trace_and_what_else_acted_leaves_a_mark() -> None:
     assert clean("user\u202egpj.exe") == "user\ufffdgpj.exe"
 
 
+@settings(deadline=None)
 @given(st.recursive(st.none() | st.integers() | st.text(alphabet=st.characters(blacklist_categories=())), st.lists))
 def test_json_is_safe_to_print_and_means_the_same(value: object) -> None:
     shown = dump_json(value)
@@ -81,11 +83,13 @@ def test_json_is_safe_to_print_and_means_the_same(value: object) -> None:
     assert json.loads(shown) == value
 
 
+@settings(deadline=None)
 @given(st.text(), st.integers(min_value=1, max_value=40))
 def test_a_clipped_text_takes_at_most_its_width(text: str, width: int) -> None:
     assert cells(clip(clean(text), width)) <= width
 
 
+@settings(deadline=None)
 @given(st.text(), st.integers(min_value=2, max_value=40))
 def test_wrapped_lines_fit_and_lose_no_word(text: str, width: int) -> None:
     lines = wrap(text, width)

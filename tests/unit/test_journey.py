@@ -1,4 +1,4 @@
-"""Why, against brute force: small pipelines are executed, every item's true fate is known, and the ledger must tell it."""
+"""Why, against brute force: small pipelines run, every item's true fate is known, and the ledger must tell it."""
 
 from __future__ import annotations
 
@@ -25,9 +25,7 @@ class World:
 
     def step(self, name: str, after: list[str], count: int, *, type: str = "filter", attempt: int = 1) -> str:
         step_id = f"s{len(self.stages)}"
-        self.stages.append(
-            Stage(step_id, name, type, len(self.stages), attempt, after=tuple(after), declared_in=count)
-        )
+        self.stages.append(Stage(step_id, name, type, len(self.stages), attempt, after=tuple(after), declared_in=count))
         self.events[step_id] = []
         return step_id
 

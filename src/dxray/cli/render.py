@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # 100 ms, for those who print for people
 
 # Where nobody looks at the edge of a screen, nothing is cut to fit it.
 FILE_WIDTH = 200
+READABLE = 120  # a sentence is not set wider
 
 STYLES: dict[Style, str] = {
     "": "",

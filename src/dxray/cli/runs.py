@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from dxray.cli.options import ApiKey, ApiUrl, AsJson, Limit, Pipeline, Query, Refusal, RunId
-from dxray.cli.render import Column, console, print_json, print_lines, table
+from dxray.cli.render import READABLE, Column, console, print_json, print_lines, table
 from dxray.client import Client
 from dxray.wire.answers import Run
 from dxray.wire.printed_run import error_text, run_lines, status_span
@@ -78,7 +78,7 @@ def show(run: RunId, as_json: AsJson = False, api_url: ApiUrl = None, api_key: A
         print_json(answer.to_dict())
         return
     out = console()
-    print_lines(out, run_lines(answer, width=out.width, commands=True))
+    print_lines(out, run_lines(answer, width=min(out.width, READABLE), commands=True))
 
 
 def which(client: Client, run: str) -> str:

@@ -29,7 +29,8 @@ def sync(
     from dxray.sdk.offline import sync_spool
 
     columns = (TextColumn("sending"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, console=console(stderr=True), transient=True, disable=as_json) as bar:
+    screen = console(stderr=True)
+    with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as bar:
         task = bar.add_task("sending", total=None)
 
         def on_progress(done: int, total: int) -> None:

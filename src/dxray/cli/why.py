@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from dxray.cli.options import ApiKey, ApiUrl, AsJson, RunId
-from dxray.cli.render import console, print_json, print_lines
+from dxray.cli.render import READABLE, console, print_json, print_lines
 from dxray.cli.runs import which
 from dxray.client import Client
 from dxray.wire.printed import why_lines
@@ -29,4 +29,4 @@ def why(
         print_json(answer.to_dict())
         return
     out = console()
-    print_lines(out, why_lines(answer, width=out.width, commands=True))
+    print_lines(out, why_lines(answer, width=min(out.width, READABLE), commands=True))

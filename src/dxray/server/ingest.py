@@ -29,8 +29,9 @@ from dxray.wire.sequences import Sequences
 
 log = logging.getLogger("dxray.ingest")
 
-PART_ROWS = 60_000  # decoded records are turned into tables before they are more than this
-GROUP_ROWS = 250_000  # and committed before they are more than this
+PART_ROWS = 16_384  # decoded records are turned into tables before they are many more than this
+ENOUGH_ROWS = 30_000  # are handed to an idle commit thread although more waits, so that both threads are at work
+GROUP_ROWS = 250_000  # and committed, under load, before they are many more than this
 WAITING_BYTES = 64 * 1024 * 1024  # of bodies that are not committed yet
 
 
@@ -193,7 +194,7 @@ class Ingest:
                 self._decode_into(group, submission)
                 if group.part_rows >= PART_ROWS:
                     self._build_part(group)
-                if group.rows < self._group_rows and self._waiting:
+                if self._waiting and not self._is_enough(group):
                     continue
             if group.submissions and self._may_hand_over(group):
                 self._build_part(group)
@@ -214,6 +215,9 @@ class Ingest:
                 if self._closing and not self._waiting:
                     return None
                 self._changed.wait()
+
+    def _is_enough(self, group: Group) -> bool:
+        return group.rows >= self._group_rows or (group.rows >= ENOUGH_ROWS and self._is_idle())
 
     def _may_hand_over(self, group: Group) -> bool:
         with self._changed:

@@ -202,15 +202,23 @@ class Event(Answer):
     event_no: int | None = None
     step_id: str | None = None
     step_name: str | None = None
+    step_type: str | None = None
     item_id: str = ""
     name: str | None = None
+    kind: str | None = None
     outcome: str | None = None
     reason: str | None = None
     evidence: Any = None
     evidence_state: str | None = None
+    kept_because: str | None = None
+    p: float | None = None
     score: float | None = None
+    passed: bool | None = None
+    ref_item: str | None = None
+    ref_kind: str | None = None
     by: str | None = None
     at: str | None = None
+    marks: list[Any] | None = None
 
 
 class Posted(Answer):
@@ -242,7 +250,10 @@ class Stop(Answer):
     reason: str | None = None
     evidence: Any = None
     score: float | None = None
+    parts: Any = None
     evidence_state: str | None = None
+    by: str | None = None
+    superseded: bool | None = None
 
 
 class Ancestor(Answer):
@@ -251,6 +262,7 @@ class Ancestor(Answer):
     item_id: str = ""
     name: str | None = None
     step_name: str | None = None
+    also_from: list[Any] | None = None
 
 
 class Unknown(Answer):
@@ -266,6 +278,8 @@ class Why(Answer):
     _nested: ClassVar[tuple[str, ...]] = ("journey", "lineage")
 
     run_id: str
+    pipeline: str | None = None
+    run_status: str | None = None
     item_id: str = ""
     name: str | None = None
     verdict: str = ""
@@ -274,9 +288,13 @@ class Why(Answer):
     reason: str | None = None
     predicate: Predicate | None = None
     rank: int | None = None
+    scored: int | None = None
     cutoff: int | None = None
     gap: float | None = None
     into: Any = None
+    expanded: int | None = None
+    not_evaluated: list[Any] | None = None
+    lost_at: Any = None
     sentence: str = ""
     journey: list[Stop] = []
     lineage: list[Ancestor] = []

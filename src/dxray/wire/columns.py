@@ -6,6 +6,7 @@ that needs a word of its own (a mark, a kind, what it refers to) is the exceptio
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import compress
@@ -34,14 +35,14 @@ SCHEMAS: dict[str, pa.Schema] = {
         project=_T, run_id=_T, version=_L, pipeline=_T, status=_T, started_at=_L, ended_at=_L, duration_ms=_D,
         input=_T, output=_T, error=_T, metadata=_T, environment=_T, code_version=_T, variant=_T, parent_run_id=_T,
         trace_id=_T, input_fingerprint=_T, output_fingerprint=_T, losses=_T, marks=_T, producer=_T, received_at=_L,
-        request_hash=_T,
+        request_hash=_T, run_key=_L,
     ),
     "steps": _schema(
         **_KEY, version=_L, step_name=_T, step_type=_T, position=_I, parent_step_id=_T, after=pa.list_(_T),
         after_inferred=_B, attempt=_I, started_at=_L, ended_at=_L, duration_ms=_D, input=_T, output=_T,
         declared_input_count=_L, declared_output_count=_L, declared_rejections=_T, cutoff=_I, config=_T, usage=_T,
         metadata=_T, error=_T, input_fingerprint=_T, config_fingerprint=_T, output_fingerprint=_T, events=_L,
-        losses=_T, marks=_T,
+        losses=_T, marks=_T, run_key=_L, step_key=_L,
     ),
     "rules": _schema(
         **_KEY, version=_L, number=_I, rule_id=_T, field=_T, op=_T, threshold=_T, reason=_T, evaluated=_L, failed=_L,
@@ -238,6 +239,7 @@ def _run_row(sent: Sent, run: Run) -> tuple[Any, ...]:
         _finite(run.duration_ms), run.input, run.output, run.error, run.metadata, run.environment, run.code_version,
         run.variant, run.parent_run_id, run.trace_id, run.input_fingerprint, run.output_fingerprint,
         _json(run.losses), _json(run.marks), sent.producer, sent.received_at, sent.request_hash,
+        row_key(sent.project, run.run_id),
     )  # fmt: skip
     return _clean(row, marks_at=20)
 
@@ -250,6 +252,7 @@ def _step_row(project: str, step: Step) -> tuple[Any, ...]:
         None if step.rejection_counts is None else _encode(step.rejection_counts).decode(),
         step.cutoff, step.config, step.usage, step.metadata, step.error, step.input_fingerprint,
         step.config_fingerprint, step.output_fingerprint, step.events, _json(step.losses), _json(step.marks),
+        row_key(project, step.run_id), row_key(project, step.run_id, _no_nul(step.step_id)),
     )  # fmt: skip
     return _clean(row, marks_at=29)
 
@@ -282,6 +285,16 @@ def _note_rules(
 
 
 _encode = msgspec.json.Encoder().encode
+
+
+def row_key(*parts: str) -> int:
+    """A hash of an identity as a signed 64-bit number."""
+    digest = hashlib.blake2b("\0".join(parts).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big", signed=True)
+
+
+def _no_nul(text: str) -> str:
+    return text.replace("\0", "␀")
 
 
 def _json(value: Any) -> str | None:

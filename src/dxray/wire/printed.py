@@ -25,6 +25,7 @@ from dxray.wire.text import (
 )
 
 WIDTH = 100
+MOST_ITEMS = 6
 
 OUTCOME: dict[str, tuple[str, Style]] = {
     "produced": ("+", "info"),
@@ -75,18 +76,34 @@ def _facts(why: Why) -> Iterator[tuple[str, list[list[Span]]]]:
     if why.predicate is not None:
         yield "rule", _rule(why.predicate)
     if why.rank is not None or why.gap is not None:
-        parts = [[Span(f"rank {number(why.rank)}", "bold")]] if why.rank is not None else []
-        if why.cutoff is not None:
-            taken = "only the first was taken" if why.cutoff == 1 else f"the first {number(why.cutoff)} were taken"
-            parts.append([Span(taken)])
-        if why.gap is not None:
-            parts.append([Span(f"{fact(abs(why.gap))} short of the cut-off", "warn")])
-        yield "ranking", parts
+        yield "ranking", _ranking(why)
     if why.into is not None:
-        label = "merged into" if why.verdict == "merged" else "in its place"
-        yield label, [_item(item) for item in _many(why.into)]
+        items = _many(why.into)
+        parts = [_item(item) for item in items[:MOST_ITEMS]]
+        more = max(why.expanded or 0, len(items)) - len(parts)
+        parts += [[Span(f"and {number(more)} more", "dim")]] if more > 0 else []
+        yield {"merged": "merged into", "consumed": "brought in"}.get(why.verdict, "in its place"), parts
     if why.twin is not None:
-        yield "nearest accepted", [_item(why.twin), *_differences(why.twin)]
+        yield "nearest kept", [_item(why.twin), *_differences(why.twin)]
+    for missed in why.not_evaluated or ():
+        if isinstance(missed, Mapping):
+            rules = [rule for rule in missed.get("rules") or () if isinstance(rule, Mapping)]
+            texts = [f"{rule.get('field')} {rule.get('op')} {fact(rule.get('threshold'), 30)}" for rule in rules]
+            where = f"at {missed.get('step_name')}"
+            yield "never asked", [*([Span(clean(text), "warn")] for text in texts), [Span(clean(where), "dim")]]
+
+
+def _ranking(why: Why) -> list[list[Span]]:
+    parts = []
+    if why.rank is not None:
+        of = f" of {number(why.scored)}" if why.scored is not None else ""
+        parts.append([Span(f"rank {number(why.rank)}{of}", "bold")])
+    if why.cutoff is not None:
+        taken = "only the first was taken" if why.cutoff == 1 else f"the first {number(why.cutoff)} were taken"
+        parts.append([Span(taken)])
+    if why.gap is not None:
+        parts.append([Span(f"{fact(abs(why.gap))} short of the cut-off", "warn")])
+    return parts
 
 
 def _rule(predicate: Predicate) -> list[list[Span]]:
@@ -110,14 +127,17 @@ def _item(item: Any) -> list[Span]:
     spans = [Span(value_text(name or item_id, 60), "name")]
     if name and name != item_id:
         spans.append(Span(f" {value_text(item_id, 40)}", "dim"))
+    if item.get("verdict"):
+        spans.append(Span(clean(f" ({item['verdict']})"), "dim"))
     return spans
 
 
 def _differences(twin: Any) -> Iterator[list[Span]]:
-    found = twin.get("differences", twin.get("evidence")) if isinstance(twin, Mapping) else None
+    found = twin.get("differences") if isinstance(twin, Mapping) else None
     if isinstance(found, Mapping):
-        for key, value in list(found.items())[:6]:
-            yield [Span(clean(f"{key} "), "dim"), Span(fact(value, 30))]
+        for key, pair in list(found.items())[:6]:
+            here, there = pair if isinstance(pair, list) and len(pair) == 2 else (None, pair)
+            yield [Span(clean(f"{key} "), "dim"), Span(fact(there, 30)), Span(f", here {fact(here, 30)}", "dim")]
 
 
 def _journey(why: Why, width: int) -> Iterator[Line]:
@@ -135,6 +155,10 @@ def _journey(why: Why, width: int) -> Iterator[Line]:
         parts = [[Span(value_text(stop.reason, 60), "bold")]] if stop.reason else []
         if stop.score is not None:
             parts.append([Span("score ", "dim"), Span(fact(stop.score))])
+        if stop.by not in (None, "code", "rule"):
+            parts.append([Span(clean(f"by {stop.by}"), "info")])
+        if stop.superseded:
+            parts.append([Span("superseded by a later attempt", "dim")])
         yield from flow(line, parts, width)
         facts = list(_evidence(stop))
         if facts:
@@ -152,6 +176,9 @@ def _evidence(stop: Stop) -> Iterator[list[Span]]:
             yield [Span(clean(f"{key} "), "dim"), Span(fact(value, 40), "dim" if value is None else "")]
     elif stop.evidence is not None:
         yield [Span(value_text(stop.evidence, 60))]
+    if isinstance(stop.parts, Mapping) and stop.parts:
+        sum_of = " + ".join(f"{clean(key)} {fact(part)}" for key, part in stop.parts.items())
+        yield [Span("score = ", "dim"), Span(sum_of)]
     if stop.evidence_state not in (None, "kept"):
         yield [Span(clean(f"evidence {stop.evidence_state}".replace("_", " ")), "warn")]
 
@@ -167,13 +194,18 @@ def _lineage(why: Why, width: int) -> Iterator[Line]:
     ]
     ids, names, origins = (max(cells(row[n]) for row in rows) for n in range(3))
     ids = min(ids, width // 3)
-    names = min(names, max(12, width - ids - min(origins, 24) - 17))
+    names = min(names, max(12, width - ids - min(origins, 24) - 14))
     for position, (item_id, name, origin) in enumerate(rows):
         line = Line().add("  ").add("   " if position == 0 else " ↖ ", "info")
         line.add(pad(clip(item_id, ids), ids), "name").add("  ")
         if names:
             line.add(pad(clip(name, names), names)).add("  ")
-        yield line.add(f"from {clip(origin, 24)}" if origin else "", "dim")
+        line.add(f"from {clip(origin, 24)}" if origin else "", "dim")
+        yield line
+        others = [value_text(one, 30) for one in why.lineage[position].also_from or ()]
+        if others:
+            head = Line().add(" " * (7 + ids) + "and from ", "dim")
+            yield from flow(head, [[Span(other)] for other in others[:MOST_ITEMS]], width)
 
 
 def _not_known(why: Why, width: int) -> Iterator[Line]:

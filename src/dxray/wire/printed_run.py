@@ -27,6 +27,8 @@ from dxray.wire.text import (
     wrap,
 )
 
+MOST_LINES = 3  # of an input or an output
+
 STATUS: dict[str, tuple[str, Style]] = {
     "completed": ("✔", "good"),
     "failed": ("✖", "bad"),
@@ -63,7 +65,14 @@ def run_lines(run: Run, width: int = WIDTH, now: datetime | None = None, command
     lines.extend(flow(Line([Span("  ")]), [[part] for part in _about(run, now)], width))
     for label, value in (("input", run.input), ("output", run.output), ("metadata", run.metadata)):
         if value not in (None, {}, []):
-            lines.append(Line().add(f"  {label:<8} ", "dim").add(value_text(value, width - 11)))
+            said = wrap(value_text(value, 4 * width), width - 11)
+            said = (
+                said
+                if len(said) <= MOST_LINES
+                else [*said[: MOST_LINES - 1], clip(" ".join(said[MOST_LINES - 1 :]), width - 11)]
+            )
+            lines.append(Line().add(f"  {label:<8} ", "dim").add(said[0]))
+            lines.extend(Line().add(" " * 11 + more) for more in said[1:])
     if run.error is not None:
         lines.extend(_error("  ", run.error, width))
     lines.extend(_losses("  ", run, width))

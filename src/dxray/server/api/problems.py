@@ -77,7 +77,10 @@ def _invalid(request: Request, error: Exception) -> Response:
     given = first.get("input")
     shown = f", got {given[:100]!r}" if isinstance(given, str) else ""
     detail = f"{name}: is missing" if first["type"] == "missing" else f"{name}: {said}{shown}"
-    return problem(422, "A value is not valid", detail, field=name, fix=f"GET /openapi.json says what {name} may be")
+    fix = f"GET /openapi.json says what {name} may be"
+    if first["type"] == "literal_error" and isinstance(given, str):
+        fix = nearest(given, re.findall(r"'([^']+)'", str(context.get("expected", ""))))
+    return problem(422, "A value is not valid", detail, field=name, fix=fix)
 
 
 def _http(request: Request, error: Exception) -> Response:

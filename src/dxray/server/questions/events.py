@@ -46,8 +46,9 @@ def events(
     ).to_pylist()
     ids = [step["step_id"] for step in steps]
     if step_id is not None and step_id not in ids:
-        names = {step["step_name"] for step in steps}
-        raise Invalid(f"run {run_id} has no step {step_id!r}", field="step_id", fix=nearest(step_id, {*ids, *names}))
+        named = [step["step_id"] for step in steps if step["step_name"] == step_id]
+        fix = f"the step of that name is {named[-1]!r}" if named else nearest(step_id, ids)
+        raise Invalid(f"run {run_id} has no step with step_id {step_id!r}", field="step_id", fix=fix)
     after = None if cursor is None else _place(cursor, ids)
     where = [Clause("run_id", "==", run_id), *equal(outcome=outcome, reason=reason, item_id=item)]
     rows = _page(reader, ids if step_id is None else [step_id], where, after, limit + 1)

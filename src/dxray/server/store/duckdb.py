@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import threading
 import time
@@ -20,8 +21,10 @@ from dxray.server.store import migrate
 from dxray.server.store.base import Commit, Mark, Reader
 from dxray.server.store.queries import SQL, read_queries
 from dxray.server.store.sources import LATE, SOURCES
-from dxray.server.store.tallies import StepKey, rows_of, step_numbers, tally
+from dxray.server.store.tallies import Counts, Declared, StepKey, rows_of, step_numbers, tally
+from dxray.server.store.tallies import table as tally_table
 from dxray.server.store.where import Where, column_name
+from dxray.wire.columns import row_key
 
 _FOLDER = SQL / "duckdb"
 _INSERT = read_queries(_FOLDER / "insert.sql")
@@ -312,8 +315,11 @@ def _put_marks(con: duckdb.DuckDBPyConnection, marks: Sequence[Mark]) -> None:
         con.execute("INSERT INTO marks BY NAME SELECT * FROM in_marks")
 
 
-def _tally(con: duckdb.DuckDBPyConnection, tables: Mapping[str, pa.Table], too_many: int = TOO_MANY) -> None:
-    """Count the steps of this commit: from its events those that are new, from the store those that go on."""
+def _tally(con: duckdb.DuckDBPyConnection, tables: Mapping[str, pa.Table]) -> set[StepKey]:
+    """Count the steps of this commit: from its events those that are new, from the store those that go on.
+
+    Returns those that were left for later, because they are open and have very many events.
+    """
     events, steps = tables.get("events"), tables.get("steps")
     keys, no = step_numbers(events) if events is not None else ([], np.zeros(0, dtype=np.int64))
     with_events = len(keys)
@@ -321,43 +327,76 @@ def _tally(con: duckdb.DuckDBPyConnection, tables: Mapping[str, pa.Table], too_m
         mentioned = dict.fromkeys(zip(*(steps[key].to_pylist() for key in _STEP_KEY), strict=True))
         keys += mentioned.keys() - set(keys)
     if not keys:
-        return
+        return set()
     known = _known_steps(con, keys)
-    fresh = np.array([known.get(i, (None, None, 0))[2] == 0 for i in range(with_events)], dtype=np.bool_)
+    fresh = np.array([known[i][1] is None or not known[i][1].events for i in range(with_events)], dtype=np.bool_)
+    counts: dict[int, Counts] = {}
     if events is not None and fresh.any():
         rows = rows_of(events, no, None if fresh.all() else fresh[no])
-        cutoffs = {i: cutoff for i, (cutoff, _, _) in known.items() if cutoff is not None and i < with_events and fresh[i]}
-        with _registered(con, "in_tallies", tally(keys, rows, cutoffs)):
-            con.execute("INSERT INTO tallies BY NAME SELECT * FROM in_tallies")
-    again = [
-        (i, *keys[i], cutoff)
-        for i, (cutoff, ended, counted) in known.items()
-        if counted
-        and (i < with_events or cutoff is not None or counted > too_many)
-        and (ended is not None or counted <= too_many)
-    ]
-    if again:
-        _tally_again(con, again)
+        cutoffs = {i: d.cutoff for i, (d, _) in known.items() if d.cutoff is not None and i < with_events and fresh[i]}
+        counts = tally(with_events, rows, cutoffs)
+    again, left = _to_count_again(known, with_events)
+    counts.update(_count_again(con, {i: (keys[i], known[i][0].cutoff) for i in again}))
+    _put_tallies(con, [(keys[i], counts.get(i) or so_far or Counts(), d) for i, (d, so_far) in known.items()])
+    return {keys[i] for i in left}
 
 
-def _known_steps(con: duckdb.DuckDBPyConnection, keys: list[StepKey]) -> dict[int, tuple[Any, Any, int]]:
-    """Of the steps that are there, by their number here: cutoff, events (null while open), events counted already."""
-    with _registered(con, "in_changed", _keyed(range(len(keys)), keys)):
+Known = dict[int, tuple[Declared, Counts | None]]
+
+
+def _to_count_again(known: Known, with_events: int) -> tuple[list[int], list[int]]:
+    """Steps to count from the store, and steps that are left for later."""
+    again, left = [], []
+    for i, (declared, so_far) in known.items():
+        if so_far is None or not so_far.events:
+            continue
+        if so_far.events > TOO_MANY and declared.events is None:
+            left.append(i)
+        elif i < with_events or declared.cutoff is not None or so_far.events > TOO_MANY:
+            again.append(i)
+    return again, left
+
+
+def _known_steps(con: duckdb.DuckDBPyConnection, keys: list[StepKey]) -> Known:
+    """What the steps declare and their counts so far, by their number here."""
+    numbers = pa.array(range(len(keys)), pa.int32())
+    table = pa.table({"no": numbers, "step_key": pa.array([row_key(*key) for key in keys], pa.int64())})
+    with _registered(con, "in_changed", table):
         rows = con.execute(_INSERT["known_steps"]).fetchall()
-    return {no: (cutoff, ended, counted) for no, cutoff, ended, counted in rows}
+    return {
+        row[0]: (
+            Declared(row[1], row[2], _rejections(row[3]), row[4], row[5]),
+            None if row[6] is None else Counts(*row[6:]),
+        )
+        for row in rows
+    }
 
 
-def _tally_again(con: duckdb.DuckDBPyConnection, steps: list[tuple[int, str, str, str, Any]]) -> None:
-    table = _keyed([s[0] for s in steps], [s[1:4] for s in steps])
-    table = table.append_column("cutoff", pa.array([s[4] for s in steps], pa.int32()))
+def _rejections(text: str | None) -> dict[str, int] | None:
+    if text is None:
+        return None
+    found: dict[str, int] = json.loads(text)
+    return found
+
+
+def _count_again(
+    con: duckdb.DuckDBPyConnection, steps: Mapping[int, tuple[StepKey, int | None]]
+) -> dict[int, Counts]:
+    """Counts of steps from all their events in the store."""
+    if not steps:
+        return {}
+    columns = [pa.array(column, pa.string()) for column in zip(*(key for key, _ in steps.values()), strict=True)]
+    cutoffs = pa.array([cutoff for _, cutoff in steps.values()], pa.int32())
+    table = pa.table([pa.array(list(steps), pa.int32()), *columns, cutoffs], ["no", *_STEP_KEY, "cutoff"])
     with _registered(con, "touched", table):
+        rows = con.execute(_INSERT["tally"]).fetchall()
+    return {row[0]: Counts(*row[1:]) for row in rows}
+
+
+def _put_tallies(con: duckdb.DuckDBPyConnection, rows: Sequence[tuple[StepKey, Counts, Declared]]) -> None:
+    with _registered(con, "in_tallies", tally_table(rows)):
         con.execute(_INSERT["drop_tallies"])
-        con.execute(_INSERT["add_tallies"])
-
-
-def _keyed(numbers: Sequence[int], keys: Sequence[StepKey]) -> pa.Table:
-    columns = [pa.array(column, pa.string()) for column in zip(*keys, strict=True)]
-    return pa.table([pa.array(numbers, pa.int32()), *columns], ["no", *_STEP_KEY])
+        con.execute("INSERT INTO tallies BY NAME SELECT * FROM in_tallies")
 
 
 # --- opening, and errors ----------------------------------------------------------------------------------

@@ -7,21 +7,60 @@ step chose, items that were scored and not named are outranked; with a cut-off a
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, field
 from typing import Any
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from dxray.wire.columns import row_key
 from dxray.wire.records import OUTCOMES
 
 PRODUCED, ACCEPTED, REJECTED, SELECTED, OUTRANKED, MERGED, CONSUMED = range(len(OUTCOMES))
 UNDECIDED = len(OUTCOMES)
 NO_REASON = "unspecified"
 
+_encode = msgspec.json.Encoder().encode
+
 Ints = np.ndarray[Any, np.dtype[np.int64]]
 StepKey = tuple[str, str, str]  # project, run_id, step_id
+
+
+@dataclass(slots=True)
+class Counts:
+    """A step's distinct items by outcome, in the order of the columns of `tallies`."""
+
+    events: int = 0
+    entered: int = 0
+    produced: int = 0
+    accepted: int = 0
+    rejected: int = 0
+    selected: int = 0
+    outranked: int = 0
+    merged: int = 0
+    consumed: int = 0
+    undecided: int = 0
+    reasons: list[str] = field(default_factory=list)
+    reason_counts: list[int] = field(default_factory=list)
+
+
+COUNTS = (
+    "recorded_events", "entered", "produced", "accepted", "rejected", "selected", "outranked", "merged", "consumed",
+    "undecided",
+)  # fmt: skip
+
+
+@dataclass(slots=True)
+class Declared:
+    """What a step's record says of its items; nothing while there is none."""
+
+    input_count: int | None = None
+    output_count: int | None = None
+    rejections: dict[str, int] | None = None
+    events: int | None = None
+    cutoff: int | None = None
 
 
 @dataclass(slots=True)
@@ -76,9 +115,8 @@ def rows_of(events: pa.Table, no: Ints, wanted: np.ndarray[Any, np.dtype[np.bool
     return found
 
 
-def tally(steps: Sequence[StepKey], rows: StepEvents, cutoffs: Mapping[int, int]) -> pa.Table:
-    """Rows of the table `tallies`, one for each step that has a row. `cutoffs` are by the number of the step."""
-    n = len(steps)
+def tally(n: int, rows: StepEvents, cutoffs: Mapping[int, int]) -> dict[int, Counts]:
+    """The counts of each step that has a row, by its number. `cutoffs` are by the number of the step."""
     events = np.bincount(rows.no, minlength=n)
     reasons, reason_codes = _encoded(rows.reason)
     packed = np.where(rows.outcome < 0, -1, (rows.event_no.astype(np.int64) << 3) | rows.outcome)
@@ -96,7 +134,9 @@ def tally(steps: Sequence[StepKey], rows: StepEvents, cutoffs: Mapping[int, int]
     made = np.bincount(no[produced], minlength=n)
     rejected = np.flatnonzero(outcome == REJECTED)
     by_reason = _by_reason(no[rejected], reason_codes[at[rejected]], reasons.to_pylist())
-    return _table(steps, events, made, counts, by_reason)
+    present = np.flatnonzero(events)
+    found = zip(present.tolist(), events[present].tolist(), made[present].tolist(), counts[present].tolist(), strict=True)
+    return {i: _counts(some, in_all, new, by_reason.get(i, [])) for i, some, new, in_all in found}
 
 
 def _items(rows: StepEvents) -> tuple[Ints, Ints]:
@@ -176,25 +216,95 @@ def _by_reason(no: Ints, codes: Ints, reasons: list[str]) -> dict[int, list[tupl
     return found
 
 
-def _table(
-    steps: Sequence[StepKey], events: Ints, made: Ints, counts: Any, by_reason: dict[int, list[tuple[str, int]]]
-) -> pa.Table:
-    present = np.flatnonzero(events)
-    keys = [steps[i] for i in present.tolist()]
-    counts, made = counts[present], made[present]
-    reasons = [by_reason.get(i, []) for i in present.tolist()]
-    columns: dict[str, Any] = {
-        name: pa.array([key[i] for key in keys], pa.string()) for i, name in enumerate(("project", "run_id", "step_id"))
-    }
-    columns["events"] = events[present]
-    columns["entered"] = counts.sum(axis=1) - made
-    columns["produced"] = made
-    for code in (ACCEPTED, REJECTED, SELECTED, OUTRANKED, MERGED, CONSUMED):
-        columns[OUTCOMES[code]] = counts[:, code]
-    columns["undecided"] = counts[:, UNDECIDED]
-    columns["reasons"] = pa.array([[name for name, _ in some] for some in reasons], pa.list_(pa.string()))
-    columns["reason_counts"] = pa.array([[count for _, count in some] for some in reasons], pa.list_(pa.int64()))
-    return pa.table(columns)
+def _counts(events: int, by_outcome: list[int], produced: int, reasons: list[tuple[str, int]]) -> Counts:
+    return Counts(
+        events, sum(by_outcome) - produced, produced, *by_outcome[ACCEPTED:],
+        [name for name, _ in reasons], [count for _, count in reasons],
+    )  # fmt: skip
+
+
+# --- what follows -----------------------------------------------------------------------------------------
+
+
+def facts(counts: Counts, declared: Declared) -> tuple[Any, ...]:
+    """The columns of `tallies` from `input_count` on. Nothing is clamped: a contradiction is shown as one."""
+    c, d = counts, declared
+    recorded = c.events > 0
+    input_count = d.input_count if d.input_count is not None else c.entered if recorded else None
+    named_output = c.accepted + c.selected
+    output_count = d.output_count if d.output_count is not None else named_output if recorded else None
+    by_count = max((d.output_count or 0) - named_output, 0)
+    said_rejected = sum(d.rejections.values()) if d.rejections else 0
+    outcomes = named_output + c.rejected + c.outranked + c.merged + c.consumed
+    unaccounted = None
+    if input_count is not None:
+        unaccounted = input_count + c.produced - outcomes - by_count - max(said_rejected - c.rejected, 0)
+    rate = _rate(c, d, input_count, said_rejected)
+    contradiction = (
+        (unaccounted is not None and unaccounted < 0)
+        or (d.input_count is not None and d.input_count < c.entered)
+        or (d.output_count is not None and d.output_count < named_output)
+        or (rate is not None and rate > 1)
+        or (said_rejected > 0 and c.rejected > said_rejected)
+    )
+    by_reason = dict(zip(c.reasons, c.reason_counts, strict=True)) or d.rejections
+    return (
+        input_count,
+        output_count,
+        rate if rate is None or rate <= 1 else None,
+        _encode(by_reason).decode() if by_reason else None,
+        by_count,
+        unaccounted,
+        None if d.events is None else d.events - c.events,
+        contradiction,
+    )
+
+
+def _rate(c: Counts, d: Declared, input_count: int | None, said_rejected: int) -> float | None:
+    """Rejected / input where it is known how many were rejected, else from the declared counts, else unknown."""
+    if input_count is None or input_count <= 0:
+        return None
+    if c.rejected:
+        return c.rejected / input_count
+    if said_rejected:
+        return said_rejected / input_count
+    if c.events and c.entered >= input_count:
+        return 0.0
+    if d.input_count is None or d.output_count is None or d.output_count > d.input_count:
+        return None
+    return 1.0 - d.output_count / d.input_count
+
+
+def table(rows: Sequence[tuple[StepKey, Counts, Declared]]) -> pa.Table:
+    """Rows of the table `tallies`."""
+    made = [(*key, row_key(*key), *astuple(counts), *facts(counts, declared)) for key, counts, declared in rows]
+    columns = zip(*made, strict=True)
+    return pa.Table.from_arrays(
+        [pa.array(column, one.type) for column, one in zip(columns, _SCHEMA, strict=True)], schema=_SCHEMA
+    )
+
+
+_T, _L = pa.string(), pa.int64()
+_SCHEMA = pa.schema(
+    [
+        *((name, _T) for name in ("project", "run_id", "step_id")),
+        ("step_key", _L),
+        *((name, _L) for name in COUNTS),
+        ("reasons", pa.list_(_T)),
+        ("reason_counts", pa.list_(_L)),
+        ("input_count", _L),
+        ("output_count", _L),
+        ("rejection_rate", pa.float64()),
+        ("rejection_counts", _T),
+        ("accepted_by_count", _L),
+        ("unaccounted", _L),
+        ("missing_events", _L),
+        ("contradiction", pa.bool_()),
+    ]
+)
+
+
+# --- arrays -----------------------------------------------------------------------------------------------
 
 
 def _encoded(array: pa.Array) -> tuple[pa.Array, Ints]:

@@ -26,7 +26,8 @@ CREATE TABLE runs (
     marks VARCHAR,                    -- JSON text [..], null when none
     producer VARCHAR,                 -- who sent this version; null for a run posted whole
     received_at BIGINT NOT NULL,      -- the server's clock
-    request_hash VARCHAR              -- of the canonical request, for a run posted whole
+    request_hash VARCHAR,             -- of the canonical request, for a run posted whole
+    run_key BIGINT NOT NULL           -- hash of project and run_id: joining by it costs a third
 );
 
 CREATE TABLE steps (
@@ -59,7 +60,9 @@ CREATE TABLE steps (
     output_fingerprint VARCHAR,
     events BIGINT,                    -- how many the step says it emitted; null while it runs
     losses VARCHAR,
-    marks VARCHAR
+    marks VARCHAR,
+    run_key BIGINT NOT NULL,
+    step_key BIGINT NOT NULL          -- hash of project, run_id and step_id
 );
 
 -- Rarely used attributes share one column: in a table of events a column of nothing but nulls costs an insert 45 ns
@@ -151,12 +154,14 @@ CREATE TABLE labels (
     removed BOOLEAN NOT NULL
 );
 
--- Exact counts of distinct items, made in the commit that brings a step's events.
+-- What is known of a step's items, made by the commit that brings its record or its events: exact counts of distinct
+-- items, and what follows from them and from the declared counts. Every step has a row here.
 CREATE TABLE tallies (
     project VARCHAR NOT NULL,
     run_id VARCHAR NOT NULL,
     step_id VARCHAR NOT NULL,
-    events BIGINT NOT NULL,           -- rows there are
+    step_key BIGINT NOT NULL,
+    recorded_events BIGINT NOT NULL,  -- rows there are
     entered BIGINT NOT NULL,          -- items with events that the step did not produce
     produced BIGINT NOT NULL,
     accepted BIGINT NOT NULL,
@@ -167,7 +172,15 @@ CREATE TABLE tallies (
     consumed BIGINT NOT NULL,
     undecided BIGINT NOT NULL,        -- items with events and no outcome
     reasons VARCHAR[] NOT NULL,       -- of the rejected, with their counts
-    reason_counts BIGINT[] NOT NULL
+    reason_counts BIGINT[] NOT NULL,
+    input_count BIGINT,               -- as declared, else what the events say
+    output_count BIGINT,
+    rejection_rate DOUBLE,
+    rejection_counts VARCHAR,         -- JSON text {reason: n}, by the events, else as declared
+    accepted_by_count BIGINT NOT NULL,  -- accepted items that no event names
+    unaccounted BIGINT,               -- signed: in + produced - all outcomes
+    missing_events BIGINT,            -- signed: said to be emitted, and not here; null while the step runs
+    contradiction BOOLEAN NOT NULL    -- the declared counts and the events cannot both be true
 );
 
 CREATE TABLE marks (

@@ -60,24 +60,21 @@ QUALIFY row_number() OVER (PARTITION BY project, shape_id, key ORDER BY pipeline
 DELETE FROM marks m USING in_marks n WHERE m.project = n.project AND m.producer = n.producer
 
 -- name: known_steps
--- What is known of steps that this commit mentions: the cut-off, and how many events were said and were counted.
-SELECT c.no, s.cutoff, s.events, coalesce(t.events, 0)
+-- What the steps that this commit mentions declare, and their counts so far.
+SELECT c.no, s.declared_input_count, s.declared_output_count, s.declared_rejections, s.events, s.cutoff,
+    t.recorded_events, t.entered, t.produced, t.accepted, t.rejected, t.selected, t.outranked, t.merged, t.consumed,
+    t.undecided, t.reasons, t.reason_counts
 FROM in_changed c
-LEFT JOIN (
-    SELECT s.* FROM steps s JOIN in_changed n USING (project, run_id, step_id)
-) s USING (project, run_id, step_id)
-LEFT JOIN (
-    SELECT t.* FROM tallies t JOIN in_changed n USING (project, run_id, step_id)
-) t USING (project, run_id, step_id)
+LEFT JOIN (SELECT s.* FROM steps s JOIN in_changed USING (step_key)) s USING (step_key)
+LEFT JOIN (SELECT t.* FROM tallies t JOIN in_changed USING (step_key)) t USING (step_key)
 
 -- name: drop_tallies
--- Counts of `touched` steps, which are made again.
-DELETE FROM tallies t USING touched n WHERE t.project = n.project AND t.run_id = n.run_id AND t.step_id = n.step_id
+-- Counts that are replaced.
+DELETE FROM tallies t USING in_tallies n WHERE t.step_key = n.step_key
 
--- name: add_tallies
--- Distinct items of each touched step by their last outcome, as `tallies.py` counts them: `last` is
+-- name: tally
+-- Distinct items of the steps in `touched` by their last outcome, as `tallies.py` counts them: `last` is
 -- event_no * 8 + the outcome's number, which costs a third of arg_max.
-INSERT INTO tallies BY NAME
 WITH item AS (
     SELECT n.no, e.item_id,
         max(e.event_no * 8::BIGINT + CASE e.outcome
@@ -140,12 +137,11 @@ counted AS (
         count(*) FILTER (outcome IS NULL) AS undecided
     FROM verdict GROUP BY no
 )
-SELECT n.project, n.run_id, n.step_id, c.* EXCLUDE (no),
-    coalesce(r.reasons, []) AS reasons, coalesce(r.reason_counts, []) AS reason_counts
-FROM counted c JOIN touched n USING (no) LEFT JOIN reason r USING (no)
+SELECT c.*, coalesce(r.reasons, []) AS reasons, coalesce(r.reason_counts, []) AS reason_counts
+FROM counted c LEFT JOIN reason r USING (no)
 
 -- name: left_open
--- Steps that were too large to count while open, and never ended.
+-- Steps that were too large to count again while open, and have not ended.
 SELECT t.project, t.run_id, t.step_id
-FROM tallies t JOIN steps s USING (project, run_id, step_id)
-WHERE t.events > $too_many AND s.events IS NULL
+FROM tallies t JOIN steps s USING (step_key)
+WHERE t.recorded_events > $too_many AND s.events IS NULL

@@ -1,0 +1,186 @@
+"""`GET /runs/{id}/why`: verdicts, and the sentence that goes into a ticket."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+
+@pytest.fixture
+def asked(api: TestClient, stands: dict[str, Any]) -> TestClient:
+    api.post("/runs", json=stands)
+    return api
+
+
+def why(api: TestClient, item: str, run_id: str = "stands") -> dict[str, Any]:
+    answer = api.get(f"/runs/{run_id}/why", params={"item": item})
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+def test_selected(asked: TestClient) -> None:
+    found = why(asked, "p3")
+    assert (found["verdict"], found["step_name"], found["rank"], found["scored"]) == ("selected", "select_best", 1, 3)
+    assert found["sentence"] == (
+        "Stand 3 was selected at select_best: it scored highest (0.9) of 3. "
+        'It came in through "stand", which generate_keywords produced.'
+    )
+    assert [(one["item_id"], one["name"], one["step_name"]) for one in found["lineage"]] == [
+        ("p3", "Stand 3", "search"),
+        ("kw:stand", "stand", "generate_keywords"),
+    ]
+    assert [(row["step_name"], row["outcome"]) for row in found["journey"]] == [
+        ("search", "produced"),
+        ("filter_candidates", "accepted"),
+        ("dedupe", "accepted"),
+        ("select_best", "selected"),
+    ]
+
+
+def test_rejected_by_a_rule_that_the_evidence_speaks_of(asked: TestClient) -> None:
+    found = why(asked, "p0")
+    assert (found["verdict"], found["reason"], found["step_name"]) == (
+        "rejected",
+        "price_too_high",
+        "filter_candidates",
+    )
+    assert found["predicate"] == {"field": "price", "op": "<=", "threshold": 100, "observed": 129.5, "margin": -29.5}
+    assert found["twin"]["item_id"] == "p5"
+    assert found["twin"]["differences"] == {"price": [129.5, 95]}
+    assert found["sentence"] == (
+        "Stand 0 was rejected at filter_candidates: price_too_high "
+        "(price was 129.5, the rule is price <= 100; it missed by 29.5). "
+        'It came in through "stand", which generate_keywords produced. '
+        "The nearest item that was kept is Stand 5: price 95, here 129.5."
+    )
+
+
+def test_rejected_by_a_model(asked: TestClient) -> None:
+    found = why(asked, "p1")
+    assert (found["verdict"], found["predicate"]) == ("rejected", None)
+    assert found["sentence"].startswith("Stand 1 was rejected by a model at filter_candidates: duplicate.")
+
+
+def test_outranked_says_by_how_much_and_by_whom(asked: TestClient) -> None:
+    found = why(asked, "p2")
+    assert (found["verdict"], found["rank"], found["cutoff"]) == ("outranked", 2, 1)
+    assert found["gap"] == pytest.approx(0.5)
+    assert found["into"]["item_id"] == "p3"
+    assert "rank 2 of 3 with 0.4, 0.5 short of the cut-off; Stand 3 took the place." in found["sentence"]
+
+
+def test_merged_follows_the_other_item(asked: TestClient) -> None:
+    found = why(asked, "p5")
+    assert found["verdict"] == "merged"
+    assert (found["into"]["item_id"], found["into"]["verdict"]) == ("p4", "outranked")
+    assert "Stand 5 was merged into Stand 4 at dedupe. Stand 4 was outranked at select_best" in found["sentence"]
+
+
+def test_consumed_names_what_came_from_it(asked: TestClient) -> None:
+    found = why(asked, "kw:stand")
+    assert (found["verdict"], found["expanded"]) == ("consumed", 6)
+    assert "6 items came from it" in found["sentence"]
+
+
+def test_an_item_is_found_by_its_name(asked: TestClient) -> None:
+    assert why(asked, "Stand 3")["item_id"] == "p3"
+    assert why(asked, "stand")["item_id"] == "kw:stand"
+
+
+def test_what_the_run_never_saw(asked: TestClient) -> None:
+    found = why(asked, "p33")
+    assert found["verdict"] == "never_retrieved"
+    assert found["journey"] == []
+    assert {"item_id": "p3", "name": "Stand 3"} in found["did_you_mean"]
+
+
+def test_a_name_that_several_items_have_is_asked_back(api: TestClient) -> None:
+    made = [{"item_id": n, "outcome": "produced", "name": "Same"} for n in range(2)]
+    api.post("/runs", json={"run_id": "r", "pipeline": "p", "steps": [{"name": "search", "events": made}]})
+    found = why(api, "Same", "r")
+    assert (found["verdict"], found["unknown"]["cause"]) == ("unknown", "ambiguous")
+    assert [one["item_id"] for one in found["did_you_mean"]] == ["0", "1"]
+
+
+def chain(*steps: dict[str, Any], **run: Any) -> dict[str, Any]:
+    return {"run_id": "r", "pipeline": "p", "steps": list(steps), **run}
+
+
+def step(name: str, outcome: str, *items: str, **more: Any) -> dict[str, Any]:
+    reason = {"reason": "no"} if outcome == "rejected" else {}
+    return {"name": name, "events": [{"item_id": one, "outcome": outcome, **reason} for one in items], **more}
+
+
+def test_lost_needs_a_step_that_says_how_many_came(api: TestClient) -> None:
+    api.post("/runs", json=chain(step("search", "produced", "a", "b"), step("keep", "accepted", "a", input_count=1)))
+    found = why(api, "b", "r")
+    assert (found["verdict"], found["step_name"], found["lost_at"]["step_name"]) == ("lost", "search", "keep")
+    assert "between search and keep" in found["sentence"]
+
+
+def test_a_step_that_named_fewer_than_came_leaves_it_unknown(api: TestClient) -> None:
+    api.post("/runs", json=chain(step("search", "produced", "a", "b"), step("keep", "accepted", "a", input_count=2)))
+    found = why(api, "b", "r")
+    assert (found["verdict"], found["unknown"]["cause"]) == ("unknown", "not_recorded")
+    assert "keep took 2 items and named 1 of them" in found["unknown"]["detail"]
+    assert "step.accept(item_id)" in found["hint"]
+
+
+def test_reinstated_is_what_it_became_last(api: TestClient) -> None:
+    found = chain(step("search", "produced", "a"), step("keep", "rejected", "a"), step("appeal", "accepted", "a"))
+    api.post("/runs", json=found)
+    answer = why(api, "a", "r")
+    assert (answer["verdict"], answer["step_name"]) == ("survived", "appeal")
+    assert "keep had dropped it before (no)." in answer["sentence"]
+
+
+def test_superseded_attempts_leave_the_funnel_and_stay_in_the_record(api: TestClient) -> None:
+    api.post(
+        "/runs",
+        json=chain(
+            step("search", "produced", "a"), step("keep", "rejected", "a"), step("keep", "accepted", "a", attempt=2)
+        ),
+    )
+    answer = why(api, "a", "r")
+    assert (answer["verdict"], answer["step_name"]) == ("survived", "keep")
+    assert [(row["outcome"], row["attempt"], row["superseded"]) for row in answer["journey"]] == [
+        ("produced", 1, False),
+        ("rejected", 1, True),
+        ("accepted", 2, False),
+    ]
+
+
+@pytest.mark.parametrize("status", ["running", "failed", "waiting"])
+def test_interrupted(api: TestClient, status: str) -> None:
+    api.post("/runs", json=chain(step("search", "produced", "a"), status=status))
+    assert why(api, "a", "r")["verdict"] == "interrupted"
+    assert why(api, "z", "r")["verdict"] == "interrupted"
+
+
+def test_a_rewritten_item_is_followed_both_ways(api: TestClient) -> None:
+    rewrite = {"name": "rewrite", "events": [{"item_id": "a2", "outcome": "produced", "parents": ["a"]}]}
+    api.post("/runs", json=chain(step("search", "produced", "a"), rewrite, step("keep", "rejected", "a2")))
+    answer = why(api, "a", "r")
+    assert answer["verdict"] == "consumed"
+    assert "it became a2. a2 was rejected at keep: no." in answer["sentence"]
+    assert [one["item_id"] for one in why(api, "a2", "r")["lineage"]] == ["a2", "a"]
+
+
+def test_parallel_branches_are_told_by_after(api: TestClient) -> None:
+    body = chain(
+        step("search", "produced", "a", "b"),
+        step("left", "rejected", "a", after=["search"], input_count=1),
+        step("right", "accepted", "b", after=["search"], input_count=1),
+        step("join", "accepted", "b", after=["left", "right"], input_count=1),
+    )
+    api.post("/runs", json=body)
+    assert (why(api, "a", "r")["verdict"], why(api, "b", "r")["verdict"]) == ("rejected", "survived")
+
+
+def test_merges_in_a_circle_end(api: TestClient) -> None:
+    circle = [{"item_id": "a", "outcome": "merged", "into": "b"}, {"item_id": "b", "outcome": "merged", "into": "a"}]
+    api.post("/runs", json=chain(step("search", "produced", "a", "b"), {"name": "dedupe", "events": circle}))
+    assert why(api, "a", "r")["verdict"] == "merged"
