@@ -52,12 +52,22 @@ class Capture:
     @property
     def runs(self) -> list[Run]:
         """The last version of each run, in order of starting."""
-        return list(self._last(Run, lambda run: run.run_id).values())
+        last: dict[str, Run] = {}
+        for record in self.records:
+            if isinstance(record, Run) and (record.run_id not in last or last[record.run_id].version <= record.version):
+                last[record.run_id] = record
+        return list(last.values())
 
     @property
     def steps(self) -> list[Step]:
         """The last version of each step, in order of starting."""
-        return list(self._last(Step, lambda step: (step.run_id, step.step_id)).values())
+        last: dict[tuple[str, str], Step] = {}
+        for record in self.records:
+            if isinstance(record, Step):
+                key = record.run_id, record.step_id
+                if key not in last or last[key].version <= record.version:
+                    last[key] = record
+        return list(last.values())
 
     @property
     def decisions(self) -> list[Decision]:
@@ -82,13 +92,6 @@ class Capture:
     def _flush(self) -> None:
         for channel in list(channels._channels.values()):
             channel.flush(5.0)
-
-    def _last(self, kind: type[Any], key: Any) -> dict[Any, Any]:
-        last: dict[Any, Any] = {}
-        for record in self.records:
-            if isinstance(record, kind) and (key(record) not in last or last[key(record)].version <= record.version):
-                last[key(record)] = record
-        return last
 
     def _post(self, data: bytes) -> Answer:
         batch = unpack_batch(inflate(data, "zstd"))
