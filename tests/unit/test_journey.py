@@ -59,7 +59,7 @@ class World:
         flow = flow_of(self.counted())
         mine = [event for rows in self.events.values() for one, event in rows if one == item]
         peers = Peers(self)
-        return fate_of(self.status, flow, stops_of(flow, mine, peers), peers)
+        return fate_of(self.status, flow, stops_of(flow, mine, peers), peers, item)
 
 
 class Peers:
@@ -74,6 +74,10 @@ class Peers:
 
     def produced(self, step_id: str) -> Collection[str]:
         return {item for item, event in self.world.events[step_id] if event.outcome == "produced"}
+
+    def dropped(self, step_id: str) -> Collection[str]:
+        last = {item: event.outcome for item, event in self.world.events[step_id] if event.outcome is not None}
+        return {item for item, outcome in last.items() if outcome in ("rejected", "outranked")}
 
 
 class Made:
@@ -295,3 +299,72 @@ def test_a_badly_instrumented_pipeline_is_never_told_wrong(world: World, data: s
         TOLD["all"] += 1
         TOLD["unknown"] += fate.verdict == "unknown"
         assert fate.verdict == "unknown" or told(fate) == truth, item
+
+
+def test_places_in_a_list_are_no_ids() -> None:
+    world = World()
+    first = world.step("keep", [], 4)
+    for place in range(4):
+        world.say(first, str(place), "rejected" if place == 1 else "accepted")
+    second = world.step("rank", [first], 3)
+    for place in range(3):  # what was 0, 2 and 3
+        world.say(second, str(place), "rejected" if place == 2 else "accepted")
+    assert [world.fate(str(place)).verdict for place in range(3)] == ["unknown"] * 3
+    fate = world.fate("1")
+    assert fate.unknown is not None
+    assert fate.unknown.cause == "ambiguous"
+
+
+def test_one_id_for_a_keyword_and_a_product_is_no_id() -> None:
+    world = World()
+    words = world.step("generate", [], 0, type="generate")
+    world.say(words, "1", "produced", name="stand")
+    search = world.step("search", [words], 1, type="retrieve")
+    world.say(search, "1", "consumed")
+    world.say(search, "1", "produced", name="Laptop Stand")
+    fate = world.fate("1")
+    assert fate.unknown is not None
+    assert fate.unknown.cause == "ambiguous"
+
+
+def test_the_turns_of_a_loop_of_searches_take_nothing_of_each_other() -> None:
+    world = World()
+    words = world.step("generate", [], 0, type="generate")
+    last = words
+    for turn in range(3):
+        world.say(words, f"kw{turn}", "produced")
+        last = world.step("search", [last], 1, type="retrieve")
+        world.stages[-1] = replace(world.stages[-1], after_inferred=True)
+        world.say(last, f"kw{turn}", "consumed")
+        for item in range(2):
+            world.say(last, f"i{turn}{item}", "produced")
+    keep = world.step("keep", [last], 3)
+    for turn in range(3):
+        world.say(keep, f"i{turn}0", "rejected" if turn else "accepted")
+    assert told(world.fate("i00")) == ("survived", "keep")
+    assert told(world.fate("i10")) == ("rejected", "keep")
+    assert told(world.fate("i01")) == ("lost", "search")
+    assert told(world.fate("kw0")) == ("consumed", "search")
+
+
+def test_steps_inside_a_step_are_part_of_the_flow() -> None:
+    world = World()
+    search = world.step("search", [], 0, type="retrieve")
+    for item in ("a", "b", "c"):
+        world.say(search, item, "produced")
+    group = world.step("narrow", [search], 0)
+    world.stages[-1] = replace(world.stages[-1], declared_in=None)
+    price = world.step("price", [], 3)
+    world.stages[-1] = replace(world.stages[-1], parent=group)
+    for item in ("a", "b", "c"):
+        world.say(price, item, "rejected" if item == "a" else "accepted")
+    size = world.step("size", [price], 2)
+    world.stages[-1] = replace(world.stages[-1], parent=group)
+    for item in ("b", "c"):
+        world.say(size, item, "rejected" if item == "b" else "accepted")
+    best = world.step("best", [group], 1, type="select")
+    world.say(best, "c", "selected")
+    assert told(world.fate("a")) == ("rejected", "price")
+    assert told(world.fate("b")) == ("rejected", "size")
+    assert told(world.fate("c")) == ("selected", "best")
+    assert told(world.fate("z")) == ("never_retrieved", "search")

@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 
 from dxray.server.api import events, health, ingest, page, pipelines, problems, runs, steps, why
+from dxray.server.api.documents import describe
 from dxray.server.api.guard import Guard
 from dxray.server.api.parts import Parts
 from dxray.server.errors import CannotStart, DxrayError
@@ -55,6 +56,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     for resource in (runs, events, why, ingest, steps, pipelines, health, page):
         app.include_router(resource.router)
     problems.install(app)
+    describe(app)
     app.add_middleware(Guard, allowed_hosts=settings.allowed_hosts)
     return app
 

@@ -66,7 +66,7 @@ class Counters:
 class Submission:
     """One body, or one run posted whole, on its way to a commit."""
 
-    __slots__ = ("body", "encoding", "future", "key", "received_at", "receipt", "rows", "seq", "sent")
+    __slots__ = ("body", "encoding", "future", "key", "receipt", "received_at", "rows", "sent", "seq")
 
     def __init__(self, body: bytes, encoding: str, sent: Sent | None = None) -> None:
         self.body = body

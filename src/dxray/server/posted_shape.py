@@ -122,7 +122,8 @@ def _find(raw: Any, kind: type[_Strict], path: str) -> None:
     known = kind.__struct_fields__
     for name in raw:
         if name not in known:
-            refuse(dot + name, "there is no such field", nearest(name, known))
+            shown = name if re.fullmatch(r"\w{1,100}", name) else f"[{name[:100]!r}]"
+            refuse(dot + shown, "there is no such field", nearest(name[:100], known))
     for name in kind.__struct_fields__:
         children = raw.get(name)
         if name in _NESTED and isinstance(children, list):

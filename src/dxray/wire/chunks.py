@@ -53,9 +53,7 @@ class Chunks:
         )
 
     def listed_a(self) -> list[Any]:
-        return list(
-            chain.from_iterable(repeat(None, len(c.ops)) if c.a is None else values_of(c.a) for c in self.all)
-        )
+        return list(chain.from_iterable(repeat(None, len(c.ops)) if c.a is None else values_of(c.a) for c in self.all))
 
     @cached_property
     def a(self) -> np.ndarray[Any, np.dtype[np.object_]]:

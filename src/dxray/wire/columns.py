@@ -202,7 +202,7 @@ def _check_events(record: Events) -> None:
     _check_wide(record, n)
     _check_rules(record.rules)
     for rows in (record.kept, record.by, record.marks):
-        if rows and not (0 <= min(rows) and max(rows) < n):
+        if rows and not (min(rows) >= 0 and max(rows) < n):
             raise Refused("events: a mark names a row that is not there")
     if ops.translate(None, _NOT_RULE_OPS):
         _check_rule_numbers(record, ops)
@@ -211,7 +211,7 @@ def _check_events(record: Events) -> None:
 def _check_wide(record: Events, n: int) -> None:
     rows = record.wide_rows
     if rows is not None:
-        if rows and not (0 <= min(rows) and max(rows) < n):
+        if rows and not (min(rows) >= 0 and max(rows) < n):
             raise Refused("events: wide_rows names a row that is not there")
         if len(set(rows)) != len(rows):
             raise Refused("events: wide_rows names a row twice")

@@ -231,7 +231,9 @@ def convert(values: Values, cls: str) -> Column:
     return Column(cls, texts=[None if v is None else to_text(v) for v in values])
 
 
-def split(scope: Scope, book: ShapeBook, keys: Sequence[str], columns: Sequence[Values]) -> Iterator[tuple[list[int], list[Values], list[str]]]:
+def split(
+    scope: Scope, book: ShapeBook, keys: Sequence[str], columns: Sequence[Values]
+) -> Iterator[tuple[list[int], list[Values], list[str]]]:
     """Rows whose values differ in class, in groups that do not: row numbers, values by key, class by key."""
     classes = [
         [class_of(v) or book.class_of_null(scope, key) for v in values]
@@ -355,6 +357,10 @@ class ShapeReader:
         return [
             self.evidence(id_, num, str_, text)
             for id_, num, str_, text in zip(
-                events["shape_id"].to_pylist(), events["num"].to_pylist(), events["str"].to_pylist(), texts, strict=False
+                events["shape_id"].to_pylist(),
+                events["num"].to_pylist(),
+                events["str"].to_pylist(),
+                texts,
+                strict=False,
             )
         ]

@@ -22,11 +22,11 @@ from dxray.wire.evidence import (
     IN_NUM,
     MAX_KEYS,
     NUMBER,
+    TEXT,
     Column,
     Scope,
     Shape,
     ShapeBook,
-    TEXT,
     Values,
     column,
     convert,
@@ -272,10 +272,12 @@ class EvidenceArrays:
     def _numbers(self) -> pa.Array:
         """All numbers, piece by piece."""
         pieces = [p for p in self._pieces if p.num is not None]
-        flat = np.concatenate([p.num for p in pieces]) if pieces else np.zeros(0)  # type: ignore[misc]
+        flat = np.concatenate([p.num for p in pieces if p.num is not None]) if pieces else np.zeros(0)
         if all(p.null is None for p in pieces):
             return pa.array(flat)
-        null = [np.zeros(len(p.num), dtype=np.bool_) if p.null is None else p.null for p in pieces]  # type: ignore[arg-type]
+        null = [
+            np.zeros(len(p.rows) * len(p.shape.in_num), dtype=np.bool_) if p.null is None else p.null for p in pieces
+        ]
         return pa.array(flat, mask=np.concatenate(null))
 
     def _texts(self) -> pa.Array:
@@ -311,10 +313,11 @@ def _interleaved(columns: list[Column]) -> tuple[Any, Any]:
     """The numbers of some columns row by row, and which of them are null."""
     if not columns:
         return None, None
-    numbers = np.stack([c.numbers for c in columns], axis=1).ravel()  # type: ignore[arg-type]
+    lists = [c.numbers for c in columns if c.numbers is not None]
+    numbers = np.stack(lists, axis=1).ravel()
     if all(c.null is None for c in columns):
         return numbers, None
-    null = [np.zeros(len(c.numbers), dtype=np.bool_) if c.null is None else c.null for c in columns]  # type: ignore[arg-type]
+    null = [np.zeros(len(lists[0]), dtype=np.bool_) if c.null is None else c.null for c in columns]
     return numbers, np.stack(null, axis=1).ravel()
 
 

@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 from pydantic import Field
 
+from dxray.server.api.documents import EventsAnswer, answers
 from dxray.server.api.parts import Parameters, ReaderHere, answer
 from dxray.server.questions import events as questions
 
@@ -22,6 +23,6 @@ class EventsQuery(Parameters):
     limit: int = Field(100, ge=1, le=1000)
 
 
-@router.get("/runs/{run_id}/events", summary="A run's events, page by page")
+@router.get("/runs/{run_id}/events", summary="A run's events, page by page", responses=answers(EventsAnswer, 404))
 def get_events(reader: ReaderHere, run_id: str, query: Annotated[EventsQuery, Query()]) -> Response:
     return answer(questions.events(reader, run_id, **query.model_dump()))

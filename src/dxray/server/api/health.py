@@ -6,18 +6,19 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
+from dxray.server.api.documents import Health, answers
 from dxray.server.api.parts import NoParameters, ReaderHere, answer
 from dxray.server.settings import VERSION
 
 router = APIRouter(tags=["operations"])
 
 
-@router.get("/healthz", summary="The process is up")
+@router.get("/healthz", summary="The process is up", responses=answers(Health))
 async def healthz(_: Annotated[NoParameters, Query()]) -> Response:
     return answer({"status": "ok", "version": VERSION})
 
 
-@router.get("/readyz", summary="The store answers")
+@router.get("/readyz", summary="The store answers", responses=answers(Health, 503))
 def readyz(reader: ReaderHere, _: Annotated[NoParameters, Query()]) -> Response:
     reader.select("runs", ["run_id"], limit=1)
     return answer({"status": "ok", "version": VERSION})

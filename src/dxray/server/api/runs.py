@@ -10,6 +10,7 @@ from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 
 from dxray.server import posted
+from dxray.server.api.documents import PostedAnswer, RunAnswer, RunsAnswer, answers, posted_body
 from dxray.server.api.parts import (
     PROJECT,
     NoParameters,
@@ -37,7 +38,13 @@ class RunsQuery(Parameters):
     offset: int = Field(0, ge=0, le=2**53)
 
 
-@router.post("/runs", summary="Store one whole run, written as JSON", status_code=201)
+@router.post(
+    "/runs",
+    summary="Store one whole run, written as JSON",
+    status_code=201,
+    responses={201: {"model": PostedAnswer}, **answers(PostedAnswer, 400, 409, 413, 503)},
+    openapi_extra=posted_body(),
+)
 async def post_run(request: Request, parts: PartsHere, _: Annotated[NoParameters, Query()]) -> Response:
     """201 when it was made, 200 when the same content is already there, 409 when other content is."""
     body = await body_of(request, parts.settings.max_body)
@@ -51,11 +58,11 @@ async def post_run(request: Request, parts: PartsHere, _: Annotated[NoParameters
     )
 
 
-@router.get("/runs", summary="Runs, newest first")
+@router.get("/runs", summary="Runs, newest first", responses=answers(RunsAnswer))
 def list_runs(request: Request, reader: ReaderHere, query: Annotated[RunsQuery, Query()]) -> Response:
     return answer(questions.runs(reader, base_url(request), **query.model_dump()))
 
 
-@router.get("/runs/{run_id}", summary="One run with its steps")
+@router.get("/runs/{run_id}", summary="One run with its steps", responses=answers(RunAnswer, 404))
 def get_run(request: Request, reader: ReaderHere, run_id: str, _: Annotated[NoParameters, Query()]) -> Response:
     return answer(questions.run(reader, run_id, base_url(request)))

@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 from pydantic import Field
 
+from dxray.server.api.documents import StepsAnswer, answers
 from dxray.server.api.parts import Parameters, ReaderHere, answer
 from dxray.server.questions import steps as questions
 
@@ -26,6 +27,6 @@ class StepsQuery(Parameters):
     offset: int = Field(0, ge=0, le=2**53)
 
 
-@router.get("/steps", summary="Steps across runs, newest run first")
+@router.get("/steps", summary="Steps across runs, newest run first", responses=answers(StepsAnswer))
 def list_steps(reader: ReaderHere, query: Annotated[StepsQuery, Query()]) -> Response:
     return answer(questions.steps(reader, **query.model_dump()))

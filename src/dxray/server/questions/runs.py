@@ -9,7 +9,7 @@ from dxray.server.filters import Clause
 from dxray.server.reasoning.conservation import contradictions, counts, is_complete
 from dxray.server.reasoning.edges import edges
 from dxray.server.reasoning.flow import stages_of
-from dxray.server.reasoning.selection import equal, existing_run, labels_of, period, runs_where
+from dxray.server.reasoning.selection import equal, existing_run, labels_of, page_of, period, runs_where
 from dxray.server.reasoning.shown import Row, embedded, parsed, when
 from dxray.server.store.base import Reader
 
@@ -50,15 +50,14 @@ def runs(
         *period(since, until, "started_at"),
         *runs_where(reader, q),
     ]
-    rows = reader.select("runs", _LISTED, where, ["-started_at", "-run_id"], limit, offset).to_pylist()
-    total = reader.count_by("runs", (), where).column("n")[0].as_py()
+    rows, total = page_of(reader, "runs", _LISTED, where, ["-started_at", "-run_id"], limit, offset)
     return {"runs": [_run(row, base) for row in rows], "total": total, "limit": limit, "offset": offset}
 
 
 def run(reader: Reader, run_id: str, base: str) -> dict[str, Any]:
     """One run with its steps, in the order in which they started. Raises `NotFound`."""
     where = [Clause("run_id", "==", run_id)]
-    row = existing_run(reader, run_id)
+    row = existing_run(reader, run_id, ())
     rules: dict[str, list[Any]] = defaultdict(list)
     for rule in reader.select("rules", where=where, order=["step_id", "number"]).to_pylist():
         rules[rule["step_id"]].append(_rule(rule, posted=row["request_hash"] is not None))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from dxray.server.filters import Clause
-from dxray.server.reasoning.selection import equal, period, steps_where
+from dxray.server.reasoning.selection import equal, page_of, period, steps_where
 from dxray.server.reasoning.shown import Row, embedded, when
 from dxray.server.store.base import Reader
 
@@ -61,8 +61,7 @@ def steps(
     if rejection_rate_lt is not None:
         where.append(Clause("rejection_rate", "<", rejection_rate_lt))
     order = ("-run_started_at", "-run_id", "position", "attempt")
-    rows = reader.select("steps", _COLUMNS, where, order, limit, offset).to_pylist()
-    total = reader.count_by("steps", (), where).column("n")[0].as_py()
+    rows, total = page_of(reader, "steps", _COLUMNS, where, order, limit, offset)
     return {"steps": [_step(row) for row in rows], "total": total, "limit": limit, "offset": offset}
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dxray.server.filters import Clause
-from dxray.server.reasoning.evidence import evidence_of, shapes_of
+from dxray.server.reasoning.evidence import evidence_of
 from dxray.server.reasoning.flow import Flow, Stage, flow_of, stages_of
 from dxray.server.reasoning.journey import KEPT, Fate, Seen, fate_of, stops_of
 from dxray.server.reasoning.peers import RunPeers
@@ -19,6 +19,7 @@ from dxray.server.reasoning.similar import named, nearest_items
 from dxray.server.store.base import Reader
 from dxray.wire.predicates import margin
 
+_OF_RUN = ("run_id", "pipeline", "status", "losses")
 _FOLLOWED = 3  # how many merges and rewrites the sentence goes along
 _CHILDREN = 20
 _GENERATIONS = 50
@@ -29,7 +30,7 @@ def why(reader: Reader, run_id: str, item: str) -> dict[str, Any]:
 
     Raises `NotFound` for the run. An item that the run never saw is an answer too.
     """
-    asked = _Asked(reader, existing_run(reader, run_id))
+    asked = _Asked(reader, existing_run(reader, run_id, _OF_RUN))
     if asked.peers.has(item):
         return asked.answer(item)
     others = named(reader, run_id, item)
@@ -58,9 +59,9 @@ class _Asked:
     def answer(self, item: str, follow: int = _FOLLOWED) -> dict[str, Any]:
         """Everything there is to say of one item."""
         rows = self.peers.events_of(item)
-        shapes = shapes_of(self.reader, rows)
+        shapes = self.peers.shapes(rows)
         events = [_seen(row) for row in rows]
-        fate = fate_of(self.run["status"], self.flow, stops_of(self.flow, events, self.peers), self.peers)
+        fate = fate_of(self.run["status"], self.flow, stops_of(self.flow, events, self.peers), self.peers, item)
         out = self._base(item, _name(rows), fate)
         out["journey"] = self._journey(rows, [evidence_of(row, shapes) for row in rows], fate)
         out["lineage"] = self._lineage(item, out["name"])
@@ -185,7 +186,7 @@ class _Asked:
     def _rejection(self, out: dict[str, Any], item: str, fate: Fate, rows: Sequence[Row]) -> None:
         assert fate.stop is not None
         stage, last = fate.stop.stage, fate.stop.last
-        shapes = shapes_of(self.reader, rows)
+        shapes = self.peers.shapes(rows)
         evidence: dict[str, Any] = {}
         rule_id = None
         for row in rows:
@@ -214,8 +215,8 @@ class _Asked:
             if len(children) == 1:
                 out["into"] = [self._brief(children[0], follow)]
             else:
-                names = [(child, self.peers.origin(child, self.stages)[0]) for child in children[:_CHILDREN]]
-                out["into"] = [{"item_id": child, "name": name} for child, name in names]
+                found = self.peers.origins(children[:_CHILDREN], self.stages)
+                out["into"] = [{"item_id": child, "name": name} for child, (name, _) in found.items()]
 
     def _brief(self, item: str, follow: int) -> dict[str, Any]:
         if follow == 0:

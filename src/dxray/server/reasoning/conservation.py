@@ -53,6 +53,8 @@ def contradictions(row: Row) -> list[str]:
         if declared_out > most >= 0 and row["recorded_events"]:
             said.append(f"output_count says {declared_out}, but by the other counts at most {most} items can go on")
     said += _reasons_against(row, declared_in)
+    if row["contradiction"] and not said:
+        said.append("more items went out of the step, by its counts and events together, than came in")
     return said
 
 

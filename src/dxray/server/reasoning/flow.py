@@ -22,6 +22,7 @@ class Stage:
     attempt: int = 1
     parent: str | None = None
     after: tuple[str, ...] = ()
+    after_inferred: bool = False
     ended: bool = True
     lossy: bool = False  # some of its events did not arrive
     complete: bool = True  # and its declared counts equal what it recorded
@@ -114,6 +115,7 @@ def _stage(row: Row, run_losses: bool, decides: bool) -> Stage:
         attempt=row["attempt"],
         parent=row["parent_step_id"],
         after=tuple(row["after"] or ()),
+        after_inferred=row["after_inferred"],
         ended=ended,
         lossy=lossy,
         complete=ended and not lossy and is_complete(row),

@@ -74,6 +74,9 @@ class Peers(Protocol):
     def produced(self, step_id: str) -> Collection[str]:
         """The items that a step produced."""
 
+    def dropped(self, step_id: str) -> Collection[str]:
+        """The items that a step rejected or outranked."""
+
 
 def stops_of(flow: Flow, events: Sequence[Seen], peers: Peers) -> list[Stop]:
     """The item's stops in dataflow order, superseded attempts left out."""
@@ -109,11 +112,11 @@ def _by_cutoff(stage: Stage, score: float, outcome: str | None, peers: Peers) ->
     return "accepted" if above + level <= stage.cutoff else None
 
 
-def fate_of(status: str, flow: Flow, stops: Sequence[Stop], peers: Peers) -> Fate:
+def fate_of(status: str, flow: Flow, stops: Sequence[Stop], peers: Peers, item: str) -> Fate:
     """The verdict on an item with these stops, in a run of this status."""
     if not stops:
         return _never_seen(status, flow, peers)
-    mixed = _two_things(flow, stops)
+    mixed = _two_things(flow, stops) or _renumbered(flow, stops, peers, item)
     if mixed is not None:
         return Fate("unknown", stops[-1], stops[-1].stage, mixed)
     held = {stop.stage.step_id for stop in stops}
@@ -188,7 +191,11 @@ def _going_on(status: str, flow: Flow, stop: Stop, stops: Sequence[Stop], peers:
 
 
 def _takers(flow: Flow, stage: Stage) -> list[Stage]:
-    """The steps that take a step's items; a step that only groups others is looked through."""
+    """The steps that take a step's items.
+
+    Looked through are a step that only groups others, and the next turn of a loop that brings items in
+    (a search for each keyword): it follows the turn before, and takes nothing of it.
+    """
     found: list[Stage] = []
     waiting, seen = list(flow.successors(stage.step_id)), set()
     while waiting:
@@ -196,7 +203,9 @@ def _takers(flow: Flow, stage: Stage) -> list[Stage]:
         if one.step_id in seen:
             continue
         seen.add(one.step_id)
-        if one.silent and flow.has_inside(one.step_id):
+        grouping = one.silent and flow.has_inside(one.step_id)
+        turn = one.after_inferred and one.produced and (one.name, one.parent) == (stage.name, stage.parent)
+        if grouping or turn:
             waiting += flow.successors(one.step_id)
         else:
             found.append(one)
@@ -332,6 +341,31 @@ def _two_things(flow: Flow, stops: Sequence[Stop]) -> Unknown | None:
             )
         made += [(stop.stage, name) for name in names]
     return None
+
+
+def _renumbered(flow: Flow, stops: Sequence[Stop], peers: Peers, item: str) -> Unknown | None:
+    """Places in a list taken for ids: a later step counts from 0 again, dropped places included."""
+    if not item.isdecimal():
+        return None
+    for stop in stops:
+        stage = stop.stage
+        ids = set(peers.ids(stage.step_id)) - set(peers.produced(stage.step_id))
+        if stage.type == "approve" or len(ids) < 2 or not _counts_up(ids):
+            continue
+        for before in flow.ancestors(stage.step_id):
+            if ids & set(peers.dropped(before)) and _counts_up(peers.ids(before)):
+                first = flow.stage(before).name
+                return Unknown(
+                    "ambiguous",
+                    f"{first} and {stage.name} both number their items from the start, so an id means two things",
+                    "give items ids that stay their own through the run, not their place in a list",
+                )
+    return None
+
+
+def _counts_up(ids: Collection[str]) -> bool:
+    """Whether these are the places of a list: 0, 1, 2, … or 1, 2, 3, …"""
+    return set(ids) in ({str(n) for n in range(len(ids))}, {str(n) for n in range(1, len(ids) + 1)})
 
 
 def _never_seen(status: str, flow: Flow, peers: Peers) -> Fate:

@@ -5,14 +5,21 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from dxray.server.filters import Clause
 from dxray.server.reasoning.evidence import evidence_of, shapes_of
 from dxray.server.reasoning.flow import Stage
 from dxray.server.reasoning.journey import KEPT
 from dxray.server.reasoning.shown import Row
 from dxray.server.store.base import Reader
+from dxray.wire.evidence import ShapeReader
 
 _COMPARED = 20_000  # events of a step among which a twin is looked for
+
+
+Origin = tuple[str | None, str | None]  # an item's name, and the name of the step it comes from
 
 
 class RunPeers:
@@ -21,6 +28,8 @@ class RunPeers:
     def __init__(self, reader: Reader, run_id: str) -> None:
         self._reader, self._here = reader, Clause("run_id", "==", run_id)
         self._events: dict[str, list[Row]] = {}
+        self._shapes: dict[frozenset[str], ShapeReader] = {}
+        self._origins: dict[str, Origin] = {}
         self._rows: dict[str, list[tuple[str, str | None, float | None]]] = {}
 
     def has(self, item: str) -> bool:
@@ -34,6 +43,15 @@ class RunPeers:
             order = ["step_id", "event_no"]
             self._events[item] = self._reader.select("events", where=where, order=order).to_pylist()
         return self._events[item]
+
+    def shapes(self, rows: Sequence[Row]) -> ShapeReader:
+        """The shapes of these events."""
+        wanted = frozenset(row["shape_id"] for row in rows if row["shape_id"] is not None)
+        for known, shapes in self._shapes.items():
+            if wanted <= known:
+                return shapes
+        self._shapes[wanted] = shapes_of(self._reader, rows)
+        return self._shapes[wanted]
 
     def _step(self, step_id: str) -> list[tuple[str, str | None, float | None]]:
         if step_id not in self._rows:
@@ -59,38 +77,60 @@ class RunPeers:
         """The items that a step produced."""
         return {item for item, outcome, _ in self._step(step_id) if outcome == "produced"}
 
+    def dropped(self, step_id: str) -> Collection[str]:
+        """The items that a step rejected or outranked."""
+        return self._with(step_id, ("rejected", "outranked"))
+
     def winners(self, step_id: str) -> Collection[str]:
         """The items selected at a step."""
+        return self._with(step_id, ("selected",))
+
+    def _with(self, step_id: str, outcomes: Collection[str]) -> Collection[str]:
         last = {item: outcome for item, outcome, _ in self._step(step_id) if outcome is not None}
-        return {item for item, outcome in last.items() if outcome == "selected"}
+        return {item for item, outcome in last.items() if outcome in outcomes}
 
     def kept_evidence(self, step_id: str, but: str) -> dict[str, dict[str, Any]]:
         """The evidence of each item that a step kept, all its events together."""
-        rows = self._reader.select(
+        last = {item: outcome for item, outcome, _ in self._step(step_id)[:_COMPARED] if outcome is not None}
+        kept = [item for item, outcome in last.items() if outcome in KEPT and item != but]
+        table = self._reader.select(
             "events",
-            ["item_id", "outcome", "shape_id", "num", "str", "evidence_text"],
+            ["item_id", "shape_id", "num", "str", "evidence_text"],
             [self._here, Clause("step_id", "==", step_id)],
             ["event_no"],
             limit=_COMPARED,
-        ).to_pylist()
-        last = {row["item_id"]: row["outcome"] for row in rows if row["outcome"] is not None}
-        kept = {item for item, outcome in last.items() if outcome in KEPT and item != but}
-        shapes = shapes_of(self._reader, rows)
+        )
+        # Rows become Python objects only where they count.
+        has = pc.or_(pc.is_valid(table["shape_id"]), pc.is_valid(table["evidence_text"]))
+        table = table.filter(pc.and_(has, pc.is_in(table["item_id"], pa.array(kept, pa.string()))))
+        rows = table.to_pylist()
+        shapes = self.shapes(rows)
         out: dict[str, dict[str, Any]] = {}
         for row in rows:
-            if row["item_id"] in kept:
-                facts = evidence_of(row, shapes)
-                if facts:
-                    out.setdefault(row["item_id"], {}).update(facts)
+            facts = evidence_of(row, shapes)
+            if facts:
+                out.setdefault(row["item_id"], {}).update(facts)
         return out
 
-    def origin(self, item: str, stages: Sequence[Stage]) -> tuple[str | None, str | None]:
-        """The item's name, and the name of the step that produced it, else of the first that saw it."""
-        rows = self.events_of(item)
-        names = [row["name"] for row in rows if row["name"] is not None]
-        made = {row["step_id"] for row in rows if row["outcome"] == "produced"} or {row["step_id"] for row in rows}
-        steps = [stage.name for stage in stages if stage.step_id in made]
-        return (names[-1] if names else None), (steps[0] if steps else None)
+    def origin(self, item: str, stages: Sequence[Stage]) -> Origin:
+        """Where one item came in."""
+        return self.origins([item], stages)[item]
+
+    def origins(self, items: Sequence[str], stages: Sequence[Stage]) -> dict[str, Origin]:
+        """Each item's name, and the name of the step that produced it, else of the first that saw it."""
+        for item in items:
+            if item in self._events and item not in self._origins:
+                self._origins[item] = _origin(self._events[item], stages)
+        new = [item for item in items if item not in self._origins]
+        if new:
+            table = self._reader.select(
+                "events", ["item_id", "step_id", "outcome", "name"], [self._here, Clause("item_id", "in", new)]
+            )
+            rows: dict[str, list[Row]] = {item: [] for item in new}
+            for row in table.to_pylist():
+                rows[row["item_id"]].append(row)
+            self._origins.update((item, _origin(found, stages)) for item, found in rows.items())
+        return {item: self._origins[item] for item in items}
 
     def parents(self, item: str, superseded: Collection[str]) -> list[str]:
         """What the item came from, the first that brought it in first."""
@@ -106,3 +146,10 @@ class RunPeers:
         rows = self._reader.select("lineage", ["step_id", "event_no", column], where, ["event_no"]).to_pylist()
         counted = [row for row in rows if row["step_id"] not in superseded] or rows
         return list(dict.fromkeys(row[column] for row in counted))
+
+
+def _origin(rows: Sequence[Row], stages: Sequence[Stage]) -> Origin:
+    names = [row["name"] for row in rows if row["name"] is not None]
+    made = {row["step_id"] for row in rows if row["outcome"] == "produced"} or {row["step_id"] for row in rows}
+    steps = [stage.name for stage in stages if stage.step_id in made]
+    return (names[-1] if names else None), (steps[0] if steps else None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from difflib import get_close_matches
 
 from dxray.server.errors import NotFound
@@ -13,6 +14,7 @@ from dxray.wire.records import STATUSES
 
 _ROOTS = {"input": "input", "output": "output", "metadata": "metadata"}
 _EXCLUDED_AT_MOST = 1_000
+_COUNTING = ThreadPoolExecutor(4, "dxray-count")  # its threads start with the first use
 
 RUNS = Grammar(
     fields={
@@ -118,9 +120,9 @@ def equal(**wanted: str | None) -> list[Clause]:
     return [Clause(column, "==", value) for column, value in wanted.items() if value is not None]
 
 
-def existing_run(reader: Reader, run_id: str) -> Row:
-    """The run's row. Raises `NotFound`, which names the nearest ids."""
-    rows = reader.select("runs", where=[Clause("run_id", "==", run_id)], limit=1).to_pylist()
+def existing_run(reader: Reader, run_id: str, columns: Sequence[str] = ("run_id",)) -> Row:
+    """The run's row, these columns of it or, with none, all. Raises `NotFound`, which names the nearest ids."""
+    rows = reader.select("runs", columns, [Clause("run_id", "==", run_id)], limit=1).to_pylist()
     if rows:
         found: Row = rows[0]
         return found
@@ -128,6 +130,21 @@ def existing_run(reader: Reader, run_id: str) -> Row:
     near = [one for one in known if run_id and one.startswith(run_id)][:3] or get_close_matches(run_id, known, n=3)
     fix = "did you mean " + " or ".join(near) + "?" if near else "GET /runs lists the runs there are"
     raise NotFound(f"there is no run {run_id!r}", field="run_id", fix=fix)
+
+
+def page_of(
+    reader: Reader,
+    source: str,
+    columns: Sequence[str],
+    where: Sequence[Clause],
+    order: Sequence[str],
+    limit: int,
+    offset: int,
+) -> tuple[list[Row], int]:
+    """The rows of a page, and how many there are in all; counted beside the reading, which takes as long."""
+    counted = _COUNTING.submit(reader.count_by, source, (), where)
+    rows = reader.select(source, columns, where, order, limit, offset).to_pylist()
+    return rows, counted.result().column("n")[0].as_py()
 
 
 def labels_of(reader: Reader, where: Sequence[Clause]) -> list[dict[str, object]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import threading
 import time
@@ -12,30 +11,39 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-import numpy as np
 import pyarrow as pa
 
 from dxray.server.errors import StoreError
 from dxray.server.filters import Clause
-from dxray.server.store import migrate
+from dxray.server.store import duck_commit, migrate
 from dxray.server.store.base import Commit, Mark, Reader
+from dxray.server.store.housekeeping import Housekeeping
 from dxray.server.store.queries import SQL, read_queries
 from dxray.server.store.sources import LATE, SOURCES
-from dxray.server.store.tallies import Counts, Declared, StepKey, rows_of, step_numbers, tally
-from dxray.server.store.tallies import table as tally_table
+from dxray.server.store.tallies import StepKey
 from dxray.server.store.where import Where, column_name
-from dxray.wire.columns import row_key
-
-_FOLDER = SQL / "duckdb"
-_INSERT = read_queries(_FOLDER / "insert.sql")
-_SOURCES = read_queries(_FOLDER / "sources.sql")
 
 # Rows go past the write-ahead log, and are compressed once, where a commit fills a row group; in DuckDB's default of
 # 122,880 rows a commit of 60,000 costs twice as much, because the checkpoint writes it all again.
 ROW_GROUP = 30_720
-TOO_MANY = 50_000  # events of an open step that are not counted again with each commit
-APPENDED = ("events", "lineage", "decisions", "labels")
+WAL_BYTES = 16 * 1024 * 1024  # past this the log is brought into the file
+SMALL = 1_000  # rows
 TABLES = ("runs", "steps", "events", "shapes", "lineage", "decisions", "rules", "labels", "tallies")
+
+_FOLDER = SQL / "duckdb"
+_SOURCES = read_queries(_FOLDER / "sources.sql")
+_DELETE = "DELETE FROM {table} WHERE project = $project AND run_id IN (SELECT unnest($ids))"
+_ARROW = {
+    "VARCHAR": pa.string(),
+    "BIGINT": pa.int64(),
+    "INTEGER": pa.int32(),
+    "DOUBLE": pa.float64(),
+    "FLOAT": pa.float32(),
+    "BOOLEAN": pa.bool_(),
+    "VARCHAR[]": pa.list_(pa.string()),
+    "BIGINT[]": pa.list_(pa.int64()),
+    "DOUBLE[]": pa.list_(pa.float64()),
+}
 
 
 class DuckStore:
@@ -63,13 +71,16 @@ class DuckStore:
         self._write = threading.Lock()
         self._closed = False
         self._opened_at = int(clock() * 1e6)
-        self._tables = {}  # type: ignore[var-annotated]
+        self._uncounted: set[StepKey] = set()
         try:
             self.migrate()
+            with _errors():
+                self._uncounted = duck_commit.left_open(self._writer)
         except BaseException:
             self._db.close()
             raise
         self._types = {source: self._describe(source) for source in SOURCES}
+        self._house = Housekeeping(self.keep_house, every=10.0)
 
     # --- schema ---
 
@@ -83,52 +94,32 @@ class DuckStore:
                 lambda: con.execute("SELECT number, name, checksum FROM migrations ORDER BY number").fetchall(),
                 lambda *row: con.execute("INSERT INTO migrations VALUES (?, ?, ?)", row),
             )
-            names = con.execute("SELECT table_name, column_name FROM duckdb_columns() WHERE database_name = 'dxray'")
-            tables: dict[str, list[str]] = {}
-            for table, column in names.fetchall():
-                tables.setdefault(table, []).append(column)
-            self._tables = tables
 
     def _describe(self, source: str) -> dict[str, str]:
         values = {"project": "", **self._times(source)}
-        rows = self._query(f"DESCRIBE {_SOURCES[source]}", values).to_pylist()  # noqa: S608 - our own text
+        rows = self._query(f"DESCRIBE {_SOURCES[source]}", values).to_pylist()
         return {row["column_name"]: row["column_type"] for row in rows}
 
     # --- writing ---
 
     def insert(self, commit: Commit) -> None:
         """Commit everything or nothing, counts of the steps it touched included. Returns after the commit."""
-        tables = {name: table for name, table in commit.tables.items() if table.num_rows}
         with self._write, _errors():
             con = self._writer
-            con.execute("BEGIN")
-            try:
-                for name, table in tables.items():
-                    _insert(con, name, table)
-                if commit.marks:
-                    _put_marks(con, commit.marks)
-                _tally(con, tables)
-            except BaseException:
-                con.execute("ROLLBACK")
-                raise
-            con.execute("COMMIT")
+            with _transaction(con):
+                left = duck_commit.write(con, commit)
+            self._uncounted |= left
 
     def delete(self, project: str, run_ids: Sequence[str]) -> int:
         """Remove runs with all that belongs to them. Returns how many runs there were."""
         values = {"project": project, "ids": list(run_ids)}
-        with self._write, _errors():
-            con = self._writer
-            con.execute("BEGIN")
-            try:
-                for table in TABLES:
-                    if table != "shapes":
-                        removed = con.execute(_DELETE.format(table=table), values).fetchone()
-                        if table == "runs":
-                            runs = int(removed[0]) if removed else 0
-            except BaseException:
-                con.execute("ROLLBACK")
-                raise
-            con.execute("COMMIT")
+        runs = 0
+        with self._write, _errors(), _transaction(self._writer):
+            for table in TABLES:
+                if table != "shapes":
+                    removed = self._writer.execute(_DELETE.format(table=table), values).fetchone()
+                    if table == "runs" and removed:
+                        runs = int(removed[0])
         return runs
 
     # --- reading ---
@@ -137,7 +128,9 @@ class DuckStore:
         """Every producer's mark."""
         rows = self._query("SELECT project, producer, ranges, seen_at FROM marks").to_pylist()
         return [
-            Mark(r["project"], r["producer"], tuple(zip(r["ranges"][::2], r["ranges"][1::2], strict=True)), r["seen_at"])
+            Mark(
+                r["project"], r["producer"], tuple(zip(r["ranges"][::2], r["ranges"][1::2], strict=True)), r["seen_at"]
+            )
             for r in rows
         ]
 
@@ -161,12 +154,9 @@ class DuckStore:
         found["bytes"] = sum(size.stat().st_size for size in sizes if size.exists())
         return found
 
-    def read(self, source: str, head: str, tail: str, where: Where, late: Sequence[str] = ()) -> pa.Table:
-        """`head` FROM the source's rows that fulfil `where`, then `tail`; `late` columns are added to that."""
-        sql = f"SELECT {head} FROM ({_SOURCES[source]}) x {where.sql()} {tail}"
-        if late:
-            sql = f"WITH page AS ({sql}) {_SOURCES['late_' + source]}"
-        return self._query(sql, {**self._times(source), **where.values})
+    def read(self, source: str, sql: str, values: Mapping[str, Any], schema: pa.Schema | None) -> pa.Table:
+        """The answer to a query about a source. Give the `schema` of small answers: it is faster."""
+        return self._query(sql, {**self._times(source), **values}, schema)
 
     @property
     def types(self) -> Mapping[str, Mapping[str, str]]:
@@ -181,11 +171,19 @@ class DuckStore:
             "alive_since": int((self._clock() - self._abandoned_after) * 1e6),
         }
 
-    def _query(self, sql: str, values: Mapping[str, Any] | None = None) -> pa.Table:
+    def _query(self, sql: str, values: Mapping[str, Any] | None = None, schema: pa.Schema | None = None) -> pa.Table:
         with _errors():
             cursor = self._cursor()
             try:
-                return _table(cursor, sql, values)
+                if schema is None:
+                    return duck_commit.query(cursor, sql, values)
+                # A query with an Arrow answer is planned twice, which costs more than a few hundred rows.
+                columns = list(zip(*cursor.execute(sql, dict(values or {})).fetchall(), strict=True))
+                if not columns:
+                    return schema.empty_table()
+                return pa.Table.from_arrays(
+                    [pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)], schema=schema
+                )
             finally:
                 cursor.close()
 
@@ -199,13 +197,24 @@ class DuckStore:
 
     # --- keeping house ---
 
+    def keep_house(self) -> None:
+        """What no request should wait for: the write-ahead log into the file, counts of huge open steps."""
+        left, self._uncounted = self._uncounted, set()
+        if left:
+            with self._write, _errors(), _transaction(self._writer):
+                duck_commit.count_again(self._writer, left)
+        wal = Path(self._path + ".wal")
+        if wal.exists() and wal.stat().st_size > WAL_BYTES:
+            self.checkpoint()
+
     def checkpoint(self) -> None:
-        """Bring the write-ahead log into the file. Call it from no request."""
+        """Bring the write-ahead log into the file."""
         with self._write, _errors():
             self._writer.execute("CHECKPOINT")
 
     def close(self) -> None:
         """Let go of the file. Idempotent."""
+        self._house.stop()
         with self._write:
             if not self._closed:
                 self._closed = True
@@ -237,18 +246,28 @@ class DuckReader:
             first.append("run_id")
         head = ", ".join("x." + column_name(source, name) for name in first)
         conditions = self._where(source, where)
-        tail = self._order(source, order)
+        sql = f"SELECT {head} FROM ({_SOURCES[source]}) x {conditions.sql()}{self._order(source, order)}"  # noqa: S608
         if limit is not None:
-            tail += f" LIMIT {conditions.bind(limit)} OFFSET {conditions.bind(offset)}"
-        table = self._store.read(source, head, tail, conditions, late)
-        return table.select(wanted)
+            sql += f" LIMIT {conditions.bind(limit)} OFFSET {conditions.bind(offset)}"
+        if late:
+            sql = f"WITH page AS ({sql}) {_SOURCES['late_' + source]}"
+        small = limit is not None and limit <= SMALL
+        schema = self._schema(source, [*first, *late]) if small else None
+        return self._store.read(source, sql, conditions.values, schema).select(wanted)
 
     def count_by(self, source: str, by: Sequence[str], where: Sequence[Clause] = ()) -> pa.Table:
         """The columns `by` and `n`, the number of rows; with no `by`, one row."""
         names = ", ".join("x." + column_name(source, name) for name in by)
         head = f"{names}, count(*) AS n" if by else "count(*) AS n"
-        tail = f"GROUP BY {names} ORDER BY n DESC, {names}" if by else ""
-        return self._store.read(source, head, tail, self._where(source, where))
+        conditions = self._where(source, where)
+        sql = f"SELECT {head} FROM ({_SOURCES[source]}) x {conditions.sql()}"  # noqa: S608 - names of ours
+        if by:
+            return self._store.read(source, f"{sql} GROUP BY {names} ORDER BY n DESC, {names}", conditions.values, None)
+        return self._store.read(source, sql, conditions.values, pa.schema([("n", pa.int64())]))
+
+    def _schema(self, source: str, columns: Sequence[str]) -> pa.Schema:
+        types = self._store.types[source]
+        return pa.schema([(name, _ARROW[types.get(name, "BIGINT")]) for name in columns])
 
     def _where(self, source: str, clauses: Sequence[Clause]) -> Where:
         where = Where(source, self._store.types[source]).add(clauses)
@@ -263,141 +282,17 @@ class DuckReader:
         return " ORDER BY " + ", ".join(parts) if parts else ""
 
 
-# --- pieces of a commit -----------------------------------------------------------------------------------
-
-_DELETE = "DELETE FROM {table} WHERE project = $project AND run_id IN (SELECT unnest($ids))"
-_STEP_KEY = ("project", "run_id", "step_id")
-_VERSIONED = ("runs", "steps", "rules")
-
-
-def _table(con: duckdb.DuckDBPyConnection, sql: str, values: Mapping[str, Any] | None = None) -> pa.Table:
-    relation = con.sql(sql, params=dict(values or {}))
-    assert relation is not None  # it is a query
-    return relation.to_arrow_table()
-
-
-@contextmanager
-def _registered(con: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -> Iterator[None]:
-    con.register(name, table)
-    try:
-        yield
-    finally:
-        con.unregister(name)
-
-
-def _insert(con: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -> None:
-    with _registered(con, f"in_{name}", table):
-        if name in _VERSIONED:
-            newest = _table(con, _INSERT[f"newest_{name}"])
-            if newest.num_rows:
-                with _registered(con, "newest", newest):
-                    con.execute(_INSERT[f"drop_{name}"])
-                    con.execute(f"INSERT INTO {name} BY NAME SELECT * FROM newest")  # noqa: S608 - a name of ours
-        elif name == "shapes":
-            con.execute(_INSERT["add_shapes"])
-        elif name in APPENDED:
-            con.execute(f"INSERT INTO {name} BY NAME SELECT * FROM in_{name}")  # noqa: S608 - a name of ours
-        else:
-            raise StoreError(f"there is no table {name!r} to insert into")
-
-
-def _put_marks(con: duckdb.DuckDBPyConnection, marks: Sequence[Mark]) -> None:
-    table = pa.table(
-        {
-            "project": [m.project for m in marks],
-            "producer": [m.producer for m in marks],
-            "ranges": pa.array([[end for pair in m.ranges for end in pair] for m in marks], pa.list_(pa.int64())),
-            "seen_at": pa.array([m.seen_at for m in marks], pa.int64()),
-        }
-    )
-    with _registered(con, "in_marks", table):
-        con.execute(_INSERT["drop_marks"])
-        con.execute("INSERT INTO marks BY NAME SELECT * FROM in_marks")
-
-
-def _tally(con: duckdb.DuckDBPyConnection, tables: Mapping[str, pa.Table]) -> set[StepKey]:
-    """Count the steps of this commit: from its events those that are new, from the store those that go on.
-
-    Returns those that were left for later, because they are open and have very many events.
-    """
-    events, steps = tables.get("events"), tables.get("steps")
-    keys, no = step_numbers(events) if events is not None else ([], np.zeros(0, dtype=np.int64))
-    with_events = len(keys)
-    if steps is not None:
-        mentioned = dict.fromkeys(zip(*(steps[key].to_pylist() for key in _STEP_KEY), strict=True))
-        keys += mentioned.keys() - set(keys)
-    if not keys:
-        return set()
-    known = _known_steps(con, keys)
-    fresh = np.array([known[i][1] is None or not known[i][1].events for i in range(with_events)], dtype=np.bool_)
-    counts: dict[int, Counts] = {}
-    if events is not None and fresh.any():
-        rows = rows_of(events, no, None if fresh.all() else fresh[no])
-        cutoffs = {i: d.cutoff for i, (d, _) in known.items() if d.cutoff is not None and i < with_events and fresh[i]}
-        counts = tally(with_events, rows, cutoffs)
-    again, left = _to_count_again(known, with_events)
-    counts.update(_count_again(con, {i: (keys[i], known[i][0].cutoff) for i in again}))
-    _put_tallies(con, [(keys[i], counts.get(i) or so_far or Counts(), d) for i, (d, so_far) in known.items()])
-    return {keys[i] for i in left}
-
-
-Known = dict[int, tuple[Declared, Counts | None]]
-
-
-def _to_count_again(known: Known, with_events: int) -> tuple[list[int], list[int]]:
-    """Steps to count from the store, and steps that are left for later."""
-    again, left = [], []
-    for i, (declared, so_far) in known.items():
-        if so_far is None or not so_far.events:
-            continue
-        if so_far.events > TOO_MANY and declared.events is None:
-            left.append(i)
-        elif i < with_events or declared.cutoff is not None or so_far.events > TOO_MANY:
-            again.append(i)
-    return again, left
-
-
-def _known_steps(con: duckdb.DuckDBPyConnection, keys: list[StepKey]) -> Known:
-    """What the steps declare and their counts so far, by their number here."""
-    numbers = pa.array(range(len(keys)), pa.int32())
-    table = pa.table({"no": numbers, "step_key": pa.array([row_key(*key) for key in keys], pa.int64())})
-    with _registered(con, "in_changed", table):
-        rows = con.execute(_INSERT["known_steps"]).fetchall()
-    return {
-        row[0]: (
-            Declared(row[1], row[2], _rejections(row[3]), row[4], row[5]),
-            None if row[6] is None else Counts(*row[6:]),
-        )
-        for row in rows
-    }
-
-
-def _rejections(text: str | None) -> dict[str, int] | None:
-    if text is None:
-        return None
-    found: dict[str, int] = json.loads(text)
-    return found
-
-
-def _count_again(
-    con: duckdb.DuckDBPyConnection, steps: Mapping[int, tuple[StepKey, int | None]]
-) -> dict[int, Counts]:
-    """Counts of steps from all their events in the store."""
-    if not steps:
-        return {}
-    columns = [pa.array(column, pa.string()) for column in zip(*(key for key, _ in steps.values()), strict=True)]
-    cutoffs = pa.array([cutoff for _, cutoff in steps.values()], pa.int32())
-    table = pa.table([pa.array(list(steps), pa.int32()), *columns, cutoffs], ["no", *_STEP_KEY, "cutoff"])
-    with _registered(con, "touched", table):
-        rows = con.execute(_INSERT["tally"]).fetchall()
-    return {row[0]: Counts(*row[1:]) for row in rows}
-
-
-def _put_tallies(con: duckdb.DuckDBPyConnection, rows: Sequence[tuple[StepKey, Counts, Declared]]) -> None:
-    with _registered(con, "in_tallies", tally_table(rows)):
-        con.execute(_INSERT["drop_tallies"])
-        con.execute("INSERT INTO tallies BY NAME SELECT * FROM in_tallies")
-
+_ARROW = {
+    "VARCHAR": pa.string(),
+    "BIGINT": pa.int64(),
+    "INTEGER": pa.int32(),
+    "DOUBLE": pa.float64(),
+    "FLOAT": pa.float32(),
+    "BOOLEAN": pa.bool_(),
+    "VARCHAR[]": pa.list_(pa.string()),
+    "BIGINT[]": pa.list_(pa.int64()),
+    "DOUBLE[]": pa.list_(pa.float64()),
+}
 
 # --- opening, and errors ----------------------------------------------------------------------------------
 
@@ -413,6 +308,7 @@ def _open(path: str, wait: float, config: dict[str, Any]) -> duckdb.DuckDBPyConn
             else:
                 escaped = path.replace("'", "''")
                 db.execute(f"ATTACH '{escaped}' AS dxray (ROW_GROUP_SIZE {ROW_GROUP})")
+                db.execute("SET checkpoint_threshold = '1GB'")  # by `keep_house`, not by a commit
                 db.execute(f"SET temp_directory = '{escaped}.tmp'")
             return db
         except duckdb.Error as error:
@@ -427,6 +323,17 @@ def _open(path: str, wait: float, config: dict[str, Any]) -> duckdb.DuckDBPyConn
                     fix="stop it, or start with another --data folder",
                 ) from error
             time.sleep(0.1)
+
+
+@contextmanager
+def _transaction(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    con.execute("BEGIN")
+    try:
+        yield
+    except BaseException:
+        con.execute("ROLLBACK")
+        raise
+    con.execute("COMMIT")
 
 
 @contextmanager

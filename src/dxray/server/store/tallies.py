@@ -110,7 +110,12 @@ def rows_of(events: pa.Table, no: Ints, wanted: np.ndarray[Any, np.dtype[np.bool
         at = np.flatnonzero(wanted)
         picked = pa.array(at)
         found = StepEvents(
-            no[at], found.event_no[at], found.item_id.take(picked), outcome[at], found.reason.take(picked), found.score[at]
+            no[at],
+            found.event_no[at],
+            found.item_id.take(picked),
+            outcome[at],
+            found.reason.take(picked),
+            found.score[at],
         )
     return found
 
@@ -135,7 +140,9 @@ def tally(n: int, rows: StepEvents, cutoffs: Mapping[int, int]) -> dict[int, Cou
     rejected = np.flatnonzero(outcome == REJECTED)
     by_reason = _by_reason(no[rejected], reason_codes[at[rejected]], reasons.to_pylist())
     present = np.flatnonzero(events)
-    found = zip(present.tolist(), events[present].tolist(), made[present].tolist(), counts[present].tolist(), strict=True)
+    found = zip(
+        present.tolist(), events[present].tolist(), made[present].tolist(), counts[present].tolist(), strict=True
+    )
     return {i: _counts(some, in_all, new, by_reason.get(i, [])) for i, some, new, in_all in found}
 
 
@@ -218,9 +225,19 @@ def _by_reason(no: Ints, codes: Ints, reasons: list[str]) -> dict[int, list[tupl
 
 def _counts(events: int, by_outcome: list[int], produced: int, reasons: list[tuple[str, int]]) -> Counts:
     return Counts(
-        events, sum(by_outcome) - produced, produced, *by_outcome[ACCEPTED:],
-        [name for name, _ in reasons], [count for _, count in reasons],
-    )  # fmt: skip
+        events,
+        sum(by_outcome) - produced,
+        produced,
+        accepted=by_outcome[ACCEPTED],
+        rejected=by_outcome[REJECTED],
+        selected=by_outcome[SELECTED],
+        outranked=by_outcome[OUTRANKED],
+        merged=by_outcome[MERGED],
+        consumed=by_outcome[CONSUMED],
+        undecided=by_outcome[UNDECIDED],
+        reasons=[name for name, _ in reasons],
+        reason_counts=[count for _, count in reasons],
+    )
 
 
 # --- what follows -----------------------------------------------------------------------------------------
