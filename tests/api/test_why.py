@@ -7,6 +7,11 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from dxray.wire.codec import pack_batch, pack_record
+from dxray.wire.records import Events, Op, Rule, Run, Step
+
+ZSTD = {"content-encoding": "zstd"}
+
 
 @pytest.fixture
 def asked(api: TestClient, stands: dict[str, Any]) -> TestClient:
@@ -184,3 +189,44 @@ def test_merges_in_a_circle_end(api: TestClient) -> None:
     circle = [{"item_id": "a", "outcome": "merged", "into": "b"}, {"item_id": "b", "outcome": "merged", "into": "a"}]
     api.post("/runs", json=chain(step("search", "produced", "a", "b"), {"name": "dedupe", "events": circle}))
     assert why(api, "a", "r")["verdict"] == "merged"
+
+
+def test_rules_that_were_asked_and_rules_that_were_not(api: TestClient) -> None:
+    """As the SDK sends them: what each rule observed, on pass and on fail."""
+    rules = [Rule("price", "<=", "100", "dear", 2, 1), Rule("stars", ">=", "4", "bad", 2, 1)]
+    sku = Rule("category", "==", '"phones"', "other", 1, 0)
+    ops = bytes((Op.RULE_FAILED, Op.RULE_ALSO_FAILED, Op.RULE_PASSED, Op.RULE_PASSED, Op.ACCEPTED, Op.RULE_PASSED))
+    found = [
+        Run(run_id="r", version=1, pipeline="p", status="completed"),
+        Step(run_id="r", step_id="s1", version=1, name="keep", position=0, events=6, rules=[*rules, sku]),
+        Events(
+            run_id="r",
+            step_id="s1",
+            first=0,
+            at=1,
+            ops=ops,
+            ids=["a", "a", "b", "b", "b", "c"],
+            a=[0, 1, 0, 1, None, 2],
+            b=[129, 3.5, 80, 5, None, "phones"],
+            rules=[*rules, sku],
+        ),
+    ]
+    assert api.post(
+        "/ingest", content=pack_batch("me", 1, "default", map(pack_record, found)), headers=ZSTD
+    ).json() == {
+        "accepted": 3,
+        "rejected": [],
+        "duplicate": False,
+    }
+    rejected = why(api, "a", "r")
+    assert rejected["predicate"] == {"field": "price", "op": "<=", "threshold": 100, "observed": 129, "margin": -29.0}
+    assert [one["field"] for one in rejected["also_failed"]] == ["stars"]
+    assert "it also failed stars >= 4" in rejected["sentence"]
+    kept = why(api, "b", "r")
+    assert kept["verdict"] == "survived"
+    assert [rule["field"] for rule in kept["not_evaluated"][0]["rules"]] == ["category"]
+    assert "although the rule category == phones was not evaluated for it." in kept["sentence"]
+    undecided = why(api, "c", "r")
+    assert (undecided["verdict"], undecided["unknown"]["cause"]) == ("unknown", "not_recorded")
+    again = api.post("/ingest", content=pack_batch("me", 1, "default", map(pack_record, found)), headers=ZSTD).json()
+    assert again == {"accepted": 0, "rejected": [], "duplicate": True}

@@ -243,13 +243,16 @@ def balance(step: Step) -> list[Span]:
     counts = step.counts or {}
     left = [f"{number(counts[key])} {key}" for key in LEFT if counts.get(key)]
     right = [f"{number(counts[key])} {key}" for key in RIGHT if counts.get(key)]
+    if counts.get("accepted_by_count"):
+        right.append(f"{number(counts['accepted_by_count'])} accepted, not itemised")
     if not left and not right:
         return []
     unaccounted = counts.get("unaccounted", step.unaccounted)
     spans = [Span(" + ".join(left) or "0 in"), Span(" = ", "dim"), Span(" + ".join(right) or "0")]
     if unaccounted is None:
         return [*spans, Span(" + ? unaccounted", "dim")]
-    return [*spans, Span(f" + {number(unaccounted)} unaccounted", "warn" if unaccounted else "dim")]
+    sign = "-" if unaccounted < 0 else "+"
+    return [*spans, Span(f" {sign} {number(abs(unaccounted))} unaccounted", "warn" if unaccounted else "dim")]
 
 
 def _lost(step: Step) -> Iterator[list[Span]]:

@@ -341,6 +341,7 @@ class WhyAnswer(Document):
     step_name: str | None
     reason: str | None
     predicate: PredicateRow | None
+    also_failed: list[PredicateRow]
     rank: int | None
     scored: int | None
     cutoff: int | None

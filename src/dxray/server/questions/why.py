@@ -105,6 +105,7 @@ class _Asked:
             "step_name": at.name if at else None,
             "reason": reason,
             "predicate": None,
+            "also_failed": [],
             "rank": None,
             "scored": None,
             "cutoff": None,
@@ -193,7 +194,11 @@ class _Asked:
             evidence |= evidence_of(row, shapes) or {}
             if row["event_no"] == last.event_no:
                 rule_id = row["rule_id"]
-        out["predicate"] = _predicate(self.rules[stage.step_id], rule_id, last.reason, evidence)
+        rules = self.rules[stage.step_id]
+        out["predicate"] = _predicate(rules, rule_id, last.reason, evidence)
+        failed = {row["rule_id"] for row in rows if row["passed"] is False and row["rule_id"] != rule_id}
+        also = [_predicate([rule], rule["rule_id"], None, evidence) for rule in rules if rule["rule_id"] in failed]
+        out["also_failed"] = also
         if evidence:
             twin = nearest_twin(evidence, self.peers.kept_evidence(stage.step_id, item))
             if twin is not None:

@@ -65,6 +65,9 @@ def _rejected(answer: Answer) -> str:
     said += f" ({rule['field']} was {shown(rule['observed'])}, the rule is {rule_text(rule)}"
     if rule["margin"] is not None and rule["margin"] < 0:
         said += f"; it missed by {shown(abs(rule['margin']))}"
+    others = answer["also_failed"]
+    if others:
+        said += f"; it also failed {' and '.join(rule_text(other) for other in others[:3])}"
     return said + ")."
 
 
