@@ -43,7 +43,7 @@ PATHS = ["/runs", "/steps", "/runs/stands", "/runs/stands/events", "/runs/stands
 NAMES = ["q", "limit", "offset", "since", "until", "pipeline", "status", "step_id", "cursor", "item", "outcome", "name"]
 
 _SETTINGS = settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 
 

@@ -120,6 +120,10 @@ def test_a_spool_that_cannot_be_written_degrades_to_memory(server: Server, tmp_p
     record(xray)
     assert xray.flush(5)
     assert any(isinstance(r, Events) for r in server.records)
+    record(xray)
+    assert xray.flush(5)
+    last = [r for r in server.records if isinstance(r, Run)][-1]
+    assert last.marks == ["not spooled to disk (Not a directory): held in memory until it was sent"]
 
 
 CHILD = """
@@ -149,6 +153,59 @@ def test_what_a_dead_process_left_is_sent_by_the_next(server: Server, tmp_path: 
     assert XRay("p", api_url=server.url, spool_dir=str(tmp_path)).sync_offline() == {"synced": 2, "failed": 0}
     assert sum(isinstance(r, Events) for r in server.records) == 2
     assert sync_spool(tmp_path, server.url) == {"synced": 0, "failed": 0}
+
+
+def test_the_next_process_sends_what_a_dead_one_left(server: Server, tmp_path: Path) -> None:
+    server.status = 503
+    child("xray.flush(0.3); os._exit(9)", server.url, tmp_path)
+    server.status = 200
+    record(XRay("p", api_url=server.url, spool_dir=str(tmp_path)))
+    deadline = time.monotonic() + 10
+    while sum(isinstance(r, Events) for r in server.records) < 3 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert sum(isinstance(r, Events) for r in server.records) == 3
+
+
+def test_sync_counts_what_waits_in_this_process(server: Server, tmp_path: Path) -> None:
+    server.status = 503
+    xray = XRay("p", api_url=server.url, spool_dir=str(tmp_path))
+    record(xray)
+    start = time.monotonic()
+    assert xray.sync_offline() == {"synced": 0, "failed": 1}
+    assert time.monotonic() - start < 3, "it does not wait for a server that says no"
+    server.status = 200
+    assert xray.sync_offline() == {"synced": 1, "failed": 0}
+
+
+def test_a_fork_inside_a_run_adds_steps_of_its_own(server: Server, tmp_path: Path) -> None:
+    script = """
+        import os, sys
+        from dxray import XRay
+        xray = XRay("p", api_url=sys.argv[1], spool_dir=sys.argv[2])
+        with xray.run() as run:
+            with run.step("a") as step:
+                step.accept("before")
+                if (pid := os.fork()) == 0:
+                    step.accept("child")
+            if pid == 0:
+                with run.step("b") as step:
+                    step.accept("child")
+                xray.flush(5)
+                os._exit(0)
+            os.waitpid(pid, 0)
+            with run.step("b") as step:
+                step.accept("parent")
+        xray.flush(5)
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script), server.url, str(tmp_path)],
+        capture_output=True, text=True, timeout=30, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    events = [(r.step_id, r.first + n, i) for r in server.records if isinstance(r, Events) for n, i in enumerate(r.ids)]
+    assert len(events) == len({event[:2] for event in events}) == 4, "no event twice, none under another's identity"
+    assert sorted(event[2] for event in events) == ["before", "child", "child", "parent"]
+    assert len({r.version for r in server.records if isinstance(r, Run) and r.status == "completed"}) == 1
 
 
 def test_a_torn_frame_is_not_sent(server: Server, tmp_path: Path) -> None:

@@ -240,7 +240,7 @@ def told(fate: Fate) -> tuple[str, str | None]:
     return fate.verdict, stage.name if stage is not None else None
 
 
-_SETTINGS = settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+_SETTINGS = settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @_SETTINGS

@@ -152,6 +152,10 @@ def test_columns_in_bulk_are_the_same_as_item_by_item(captured: Capture, xray: X
         step.reject_many(ids, ["r1", "r2", "r3"])
         step.produce_many(["p", "q"], names=["P", "Q"], parents=["kw"])
         step.reject_many(ids, "short", evidence={"price": [1.0]})  # refused whole, and counted: lengths differ
+    told = [(event.item_id, event.reason, event.evidence) for event in captured.events]
+    assert ("1", "np", {"price": 2.5}) in told
+    assert ("c", "arrow", {"price": 3.0}) in told
+    assert ("b", "r2", None) in told
     chunks = [record for record in captured.records if isinstance(record, Events)]
     assert [chunk.first for chunk in sorted(chunks, key=lambda c: c.first)] == [0, 1, 4, 7, 10, 13, 16]
     assert sum(len(chunk.ops) for chunk in chunks) == captured.steps[0].events == 19

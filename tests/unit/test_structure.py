@@ -222,6 +222,19 @@ def test_disabled_records_nothing_and_decides_as_before(captured: Capture, monke
     assert captured.records == [] and xray.flush() and xray.sync_offline() == {"synced": 0, "failed": 0}
 
 
+def test_disabled_does_not_raise_for_a_rule_that_cannot_be_made() -> None:
+    with XRay("shop", disabled=True).run() as run, run.step("f") as step:
+        assert not step.require("price", "=<", 3).passes("a", 1)
+        assert not step.require_all([("price", "<")]).passes("a", {"price": 1})
+
+
+def test_capture_takes_what_an_earlier_xray_records() -> None:
+    xray = XRay("made at import")
+    with dxray.testing.capture() as captured, xray.run():
+        pass
+    assert [run.pipeline for run in captured.runs] == ["made at import"]
+
+
 def test_the_null_step_has_every_method_of_a_step() -> None:
     from dxray.sdk.null import NullRun, NullStep
     from dxray.sdk.run import Run

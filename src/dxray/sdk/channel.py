@@ -37,6 +37,7 @@ PENDING_BYTES = 64 * 1024 * 1024  # encoded, not flushed yet
 BYTES_PER_ITEM = 64  # a guess for columns that are not encoded yet
 MEMORY_BYTES = 32 * 1024 * 1024  # flushed, and held besides the spool (or instead of it)
 EXIT_S = 2.0
+SYNC_S = 60.0  # `sync_offline` waits so long for a server that answers
 
 
 class DeliveryError(RuntimeError):
@@ -69,6 +70,15 @@ class Channel:
         self._beat_at = 0.0
         self._shipper = Shipper(self.settings, self._settled)
         self._stopping = False
+        self._adopted = False  # whether what dead processes left was looked for
+        self.mark: str | None = None  # what every run from now on should say of its delivery
+
+    def forked(self) -> None:
+        """In a forked child: open runs belong to the parent, and what the child adds is its own."""
+        runs = list(self._open.values())
+        self._begin()
+        for run in runs:
+            run._forked()
 
     def _make_spool(self) -> Spool | None:
         if self.settings.offline_mode == "drop":
@@ -100,7 +110,7 @@ class Channel:
     def opened(self, run: Run) -> None:
         """A run begins: it is shown as running from the next flush on."""
         self._open[id(run)] = run
-        if self._thread is None or self._pid != os.getpid():
+        if self._thread is None:
             self._start()
 
     def ended(self, thing: Run | Ledger) -> None:
@@ -117,11 +127,33 @@ class Channel:
 
     def sync_offline(self) -> dict[str, int]:
         """Send what waits here and what dead processes left for this server."""
+        from dxray.sdk.offline import runs_of, sync_spool
+
+        self.collect()
+        waiting = {frame.seq: runs_of(frame) for frame in self._shipper.outstanding()}
+        self._shipper.wait(SYNC_S, patient=False)
+        left = {frame.seq for frame in self._shipper.outstanding()}
+        failed = {run_id for seq, runs in waiting.items() if seq in left for run_id in runs}
+        synced = {run_id for runs in waiting.values() for run_id in runs} - failed
+        found = sync_spool(
+            self.settings.spool_root,
+            self.settings.api_url,
+            project=self.settings.project,
+            api_key=self.settings.api_key,
+        )
+        return {"synced": found["synced"] + len(synced), "failed": found["failed"] + len(failed)}
+
+    def _adopt(self) -> None:
+        """What dead processes left goes to the server once it is known to be there."""
         from dxray.sdk.offline import sync_spool
 
-        self.flush()
-        settings = self.settings
-        return sync_spool(settings.spool_root, settings.api_url, project=settings.project, api_key=settings.api_key)
+        with guard:
+            sync_spool(
+                self.settings.spool_root,
+                self.settings.api_url,
+                project=self.settings.project,
+                api_key=self.settings.api_key,
+            )
 
     def insist(self, timeout: float, run_id: str, masks: bool) -> None:
         """Strict mode: raises DeliveryError unless all is committed; only logs where that would mask another."""
@@ -139,10 +171,6 @@ class Channel:
 
     def _start(self) -> None:
         with guard:
-            if self._pid != os.getpid():
-                runs = list(self._open.values())
-                self._begin()
-                self._open = {id(run): run for run in runs if run._channel is self}
             if self._thread is None:
                 self._thread = threading.Thread(target=self._work, name="dxray-flusher", daemon=True)
                 self._thread.start()
@@ -209,6 +237,7 @@ class Channel:
             except OSError as error:
                 logger.warning("dxray cannot spool to disk (%s); it holds what it can in memory", error.strerror)
                 self._spool = None
+                self.mark = f"not spooled to disk ({error.strerror}): held in memory until it was sent"
         if frame.segment is None and self._memory_bytes + len(data) > MEMORY_BYTES:
             self.losses["memory_full"] += events
             return
@@ -222,6 +251,10 @@ class Channel:
         with self._flushing:
             if cause is not None:
                 self.losses[cause] += frame.events
+            elif not self._adopted:
+                self._adopted = True
+                if self._spool is not None:
+                    threading.Thread(target=self._adopt, name="dxray-adopter", daemon=True).start()
             if frame.data is not None:
                 self._memory_bytes -= len(frame.data)
                 frame.data = None
@@ -273,7 +306,7 @@ def _after_fork() -> None:
     global _channels_lock
     _channels_lock = threading.Lock()
     for channel in _channels.values():
-        channel._begin()
+        channel.forked()
 
 
 atexit.register(_close_all)

@@ -1,4 +1,4 @@
-"""What runs and steps have in common: times, input, output, metadata, config, error."""
+"""What runs and steps have in common: times, input, output, metadata, error."""
 
 from __future__ import annotations
 
@@ -44,8 +44,6 @@ class Fields:
     _ended_at: int | None = None
     _error: str | None = None
     _metadata: dict[str, Any] | None = None
-    _config: dict[str, Any] | None = None
-    _usage: dict[str, Any] | None = None
     _texts: dict[str, str] | None = None
     _marks: list[str] | None = None
     _losses: dict[str, int] | None = None
@@ -66,16 +64,6 @@ class Fields:
             if self._metadata is None:
                 self._metadata = {}
             self._metadata[str(key)] = value
-
-    def set_config(self, **config: Any) -> None:
-        """What it ran with: model, prompt version, temperature. Part of comparing two runs."""
-        with guard:
-            self._config = {**(self._config or {}), **config}
-
-    def set_usage(self, **usage: Any) -> None:
-        """What it took: model, input_tokens, output_tokens, cost."""
-        with guard:
-            self._usage = {**(self._usage or {}), **usage}
 
     def _set_text(self, name: str, value: Any) -> None:
         text, marks = json_text(value)
@@ -107,8 +95,8 @@ class Fields:
             setattr(record, name, text)
             setattr(record, f"{name}_fingerprint", fingerprint(text, project))
         for name in ("metadata", "config", "usage"):
-            value = getattr(self, f"_{name}")
-            if value is not None and hasattr(record, name):
+            value = getattr(self, f"_{name}", None)
+            if value is not None:
                 text, marks = json_text(value)
                 setattr(record, name, text)
                 if name == "config":

@@ -49,6 +49,8 @@ class Ledger(Fields):
     _sampler: Sampler | None = None
     _token: Token[Any] | None = None
     _announced = False
+    _config: dict[str, Any] | None = None
+    _usage: dict[str, Any] | None = None
 
     def __init__(self, run: Run, name: str, step_type: str | None, capture: str, position: int) -> None:
         self._run = run
@@ -128,6 +130,13 @@ class Ledger(Fields):
 
         self._sampler = sampler
         object.__setattr__(self, "__class__", SamplingStep)  # the step goes on as one
+
+    def _forked(self, step_id: str) -> None:
+        """In a forked child: rows not sent yet are the parent's to send; what follows is another step's."""
+        self.step_id = step_id
+        self._lock = threading.Lock()
+        self._rows.clear()
+        self._emitted = 0
 
     def _spill_all(self) -> None:
         """Encode whatever waits; called in the background."""

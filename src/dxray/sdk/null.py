@@ -7,7 +7,8 @@ from types import TracebackType
 from typing import Any
 
 from dxray.sdk import wide
-from dxray.sdk.rules import Predicate
+from dxray.sdk.guard import guard
+from dxray.sdk.rules import NeverPasses, Predicate
 
 
 class NullRuleSet:
@@ -39,12 +40,6 @@ class _Null:
         """Nothing."""
 
     def set_metadata(self, key: str, value: Any) -> None:
-        """Nothing."""
-
-    def set_config(self, **config: Any) -> None:
-        """Nothing."""
-
-    def set_usage(self, **usage: Any) -> None:
         """Nothing."""
 
 
@@ -87,11 +82,15 @@ class NullStep(_Null):
 
     def require(self, field: str, op: str, threshold: Any, reason: str | None = None) -> Predicate:
         """A rule that still evaluates."""
-        return Predicate(field, op, threshold, reason)
+        with guard:
+            return Predicate(field, op, threshold, reason)
+        return NeverPasses()
 
     def require_all(self, rules: Iterable[Any]) -> NullRuleSet:
         """Rules that still evaluate."""
-        return NullRuleSet(rule if isinstance(rule, Predicate) else Predicate(*rule) for rule in rules)
+        with guard:
+            return NullRuleSet(rule if isinstance(rule, Predicate) else Predicate(*rule) for rule in rules)
+        return NullRuleSet((NeverPasses(),))
 
     def produce_many(self, ids: Any, names: Any = None, parents: Any = None, evidence: Any = None) -> None:
         """Nothing."""
@@ -112,6 +111,12 @@ class NullStep(_Null):
     def mask(self, frame: Any, keep: Any, reason: str, id: Any = None) -> Any:
         """What the mask keeps."""
         return wide.masked(frame, keep)
+
+    def set_config(self, **config: Any) -> None:
+        """Nothing."""
+
+    def set_usage(self, **usage: Any) -> None:
+        """Nothing."""
 
     def set_input_count(self, count: int) -> None:
         """Nothing."""

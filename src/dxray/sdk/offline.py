@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from dxray.sdk.settings import resolve
-from dxray.sdk.spool import Segment, adopt, folder_of
+from dxray.sdk.spool import Frame, Segment, adopt, folder_of
 from dxray.sdk.transport import Fate, Transport
 from dxray.wire.codec import CodecError, inflate, unpack_batch
 
@@ -57,7 +57,7 @@ def _ship_segment(segment: Segment, transport: Transport, synced: set[str], fail
     """Post a segment's batches; the file goes when all are committed. A repeat counts once."""
     complete = True
     for _seq, data in segment.frames():
-        runs = _runs_of(data)
+        runs = _owners(data)
         if transport.post(data).fate is Fate.COMMITTED:
             synced.update(runs)
         else:
@@ -67,7 +67,15 @@ def _ship_segment(segment: Segment, transport: Transport, synced: set[str], fail
         segment.remove()
 
 
-def _runs_of(data: bytes) -> set[str]:
+def runs_of(frame: Frame) -> set[str]:
+    """The runs that a batch says something of."""
+    try:
+        return _owners(frame.read())
+    except OSError:
+        return set()
+
+
+def _owners(data: bytes) -> set[str]:
     try:
         return {_owner_of(record).run_id for record in unpack_batch(inflate(data, "zstd")).records}
     except (CodecError, msgspec.DecodeError):

@@ -40,7 +40,6 @@ class Predicate:
         except Exception:
             return False
 
-
     def passes(self, item_id: Any, value: Any) -> bool:
         """Whether `value` satisfies the predicate. Never raises."""
         return self.holds(value)

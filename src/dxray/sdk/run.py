@@ -15,6 +15,7 @@ from dxray.sdk.guard import guard
 from dxray.sdk.ledger import Ledger
 from dxray.sdk.settings import Settings
 from dxray.sdk.step import Step
+from dxray.wire.ids import uuid7_hex
 from dxray.wire.records import AnyRecord, RunStatus
 from dxray.wire.records import Run as RunRecord
 
@@ -164,6 +165,14 @@ class Run(Fields):
 
     # -- records, made in the background ---------------------------------------------------------
 
+    def _forked(self) -> None:
+        """In a forked child: the run is the parent's; steps made or continued here are the child's own."""
+        self._joined = True
+        self._origin = f"f{uuid7_hex()[-6:]}."
+        self._position = resumed_position()
+        for step in self._open_steps.values():
+            step._forked(f"{self._origin}{step._position + 1}")
+
     def _records(self) -> list[AnyRecord]:
         """This run's version as it stands; none where the run belongs to another process."""
         if self._joined:
@@ -180,6 +189,8 @@ class Run(Fields):
             trace_id=self._trace_id,
         )
         self._fill(record, self._project)
+        if self._channel.mark is not None:
+            record.marks = [*record.marks, self._channel.mark]
         return [record]
 
     def _progress(self) -> list[AnyRecord]:

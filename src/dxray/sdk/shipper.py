@@ -34,7 +34,8 @@ class Shipper:
         self._settings = settings
         self._settled = settled
         self._queue: deque[Frame] = deque()
-        self._outstanding = 0
+        self._outstanding: dict[int, Frame] = {}
+        self._failed = 0  # attempts, ever
         self._changed = threading.Condition()
         self._threads: list[threading.Thread] = []
         self._failures = 0
@@ -47,17 +48,24 @@ class Shipper:
         """Take a batch."""
         with self._changed:
             self._queue.append(frame)
-            self._outstanding += 1
+            self._outstanding[frame.seq] = frame
             if not self._threads or (len(self._queue) > 1 and len(self._threads) < THREADS):
                 self._spawn()
             self._changed.notify()
 
-    def wait(self, timeout: float) -> bool:
-        """Wait until nothing is outstanding; False when the time is up first."""
+    def wait(self, timeout: float, patient: bool = True) -> bool:
+        """Wait until nothing is outstanding; False when the time is up, or, impatient, at the next failure."""
         with self._changed:
             self._not_before = 0.0  # somebody waits: try now
             self._changed.notify_all()
-            return self._changed.wait_for(lambda: self._outstanding == 0, timeout)
+            before = self._failed
+            self._changed.wait_for(lambda: not self._outstanding or (not patient and self._failed > before), timeout)
+            return not self._outstanding
+
+    def outstanding(self) -> list[Frame]:
+        """The batches that are not committed yet."""
+        with self._changed:
+            return list(self._outstanding.values())
 
     def announce(self, run: Any) -> None:
         """Print a run's address once it is there, at most once a process, and only on a terminal."""
@@ -123,10 +131,12 @@ class Shipper:
         """Full jitter on an exponential, under a cap (AWS Architecture Blog, 2015)."""
         with self._changed:
             self._failures += 1
+            self._failed += 1
             ceiling = min(BACKOFF_CAP_S, BACKOFF_S * 2 ** min(self._failures, 10))
             pause = random.uniform(0, ceiling)
             self._not_before = time.monotonic() + max(pause, answer.retry_after or 0.0)
             self._queue.appendleft(frame)
+            self._changed.notify_all()
         self._log(
             f"{self._settings.api_url} does not take batches ({answer.detail}); "
             "runs wait in the spool and are sent when it does"
@@ -135,8 +145,8 @@ class Shipper:
     def _done(self, frame: Frame, cause: str | None) -> None:
         self._settled(frame, cause)
         with self._changed:
-            self._outstanding -= 1
-            if self._outstanding == 0:
+            del self._outstanding[frame.seq]
+            if not self._outstanding:
                 self._changed.notify_all()
 
     def _log(self, message: str) -> None:

@@ -217,6 +217,18 @@ class Step(Ledger):
             self.reject_many([i for i, flag in zip(ids, flags, strict=True) if not flag], reason)
         return kept
 
+    # -- what it ran with ----------------------------------------------------------------------------
+
+    def set_config(self, **config: Any) -> None:
+        """What it ran with: model, prompt version, temperature. Part of comparing two runs."""
+        with guard:
+            self._config = {**(self._config or {}), **config}
+
+    def set_usage(self, **usage: Any) -> None:
+        """What it took: model, input_tokens, output_tokens, cost."""
+        with guard:
+            self._usage = {**(self._usage or {}), **usage}
+
     # -- counts ----------------------------------------------------------------------------------
 
     def set_input_count(self, count: int) -> None:

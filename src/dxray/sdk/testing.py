@@ -9,6 +9,7 @@ from typing import Any
 
 from dxray.sdk import channel as channels
 from dxray.sdk.transport import Answer, Fate
+from dxray.sdk.wide import listed
 from dxray.wire.codec import inflate, unpack_batch, unpack_record
 from dxray.wire.records import AnyRecord, Decision, Events, Op, Run, Step
 
@@ -140,10 +141,22 @@ def capture() -> Iterator[Capture]:
         channels._channels.update(kept_channels)
 
 
+def _wide(chunk: Events, n: int) -> list[Any]:
+    """The evidence of a chunk that came as columns, row by row."""
+    rows: list[Any] = [None] * n
+    columns = {key: listed(column) for key, column in (chunk.wide or {}).items()}
+    for place, number in enumerate(chunk.wide_rows if chunk.wide_rows is not None else range(n)):
+        if columns:
+            rows[number] = {key: column[place] for key, column in columns.items()}
+    return rows
+
+
 def _rows(chunk: Events, step_name: str) -> Iterator[Recorded]:
-    for number, op in enumerate(chunk.ops):
-        a: Any = chunk.a[number] if isinstance(chunk.a, list) else chunk.a if isinstance(chunk.a, str) else None
-        b = chunk.b[number] if chunk.b is not None else None
+    n = len(chunk.ops)
+    ids = listed(chunk.ids)
+    a_column: list[Any] = listed(chunk.a) if isinstance(chunk.a, list | dict) else [chunk.a] * n
+    b_column: list[Any] = chunk.b if chunk.b is not None else _wide(chunk, n)
+    for number, (op, a, b) in enumerate(zip(chunk.ops, a_column, b_column, strict=True)):
         reason = a if op in (Op.ACCEPTED, Op.REJECTED, Op.SELECTED, Op.OUTRANKED) else None
         if Op.RULE_PASSED <= op <= Op.RULE_ALSO_FAILED:
             rule = chunk.rules[a]
@@ -151,7 +164,7 @@ def _rows(chunk: Events, step_name: str) -> Iterator[Recorded]:
         yield Recorded(
             run_id=chunk.run_id,
             step_name=step_name,
-            item_id=str(chunk.ids[number]),
+            item_id=str(ids[number]),
             outcome=OUTCOME_OF.get(op),
             reason=reason,
             evidence=b if isinstance(b, dict) else None,

@@ -59,7 +59,7 @@ def _put(step: Ledger, op: int, ids: Any, a: Any, a_is_column: bool, columns: di
         p=step._sampler.p if step._sampler is not None else None,
     )
     if columns and step._sampler is not None:
-        causes = [step._sampler.cause(i, a) for i in _listed(ids)]
+        causes = [step._sampler.cause(i, a) for i in listed(ids)]
         rows = [number for number, cause in enumerate(causes) if cause is not None]
         event.kept = {number: cause for number, cause in enumerate(causes) if cause not in (None, "chance")}
         event.wide_rows = rows
@@ -78,9 +78,9 @@ def encoded(event: Events) -> bytes:
         return encode(event)
     except Exception:
         marks: list[str] = []
-        event.ids = mend(_listed(event.ids), marks)
-        event.a = mend(_listed(event.a) if isinstance(event.a, dict | list) else event.a, marks)
-        event.wide = {str(mend(k, marks)): mend(_listed(c), marks) for k, c in (event.wide or {}).items()} or None
+        event.ids = mend(listed(event.ids), marks)
+        event.a = mend(listed(event.a) if isinstance(event.a, dict | list) else event.a, marks)
+        event.wide = {str(mend(k, marks)): mend(listed(c), marks) for k, c in (event.wide or {}).items()} or None
         event.marks = {0: sorted(set(marks))} if marks else {}
         return encode(event)
 
@@ -95,7 +95,7 @@ def column_of(column: Any) -> Any:
         return {"numpy": column.dtype.str, "data": column.tobytes()}
     if module == "pyarrow":
         return {"arrow": _ipc(column)}
-    return _listed(column)
+    return listed(column)
 
 
 def _ipc(column: Any) -> bytes:
@@ -121,13 +121,17 @@ def _sized(column: Any) -> Any:
     return list(column)
 
 
-def _listed(column: Any) -> list[Any]:
+def listed(column: Any) -> list[Any]:
+    """A column, also one that is ready to travel, as a list."""
     kind = type(column)
     if kind in (list, tuple):
         return list(column)
     if isinstance(column, dict) and "numpy" in column:
         np = sys.modules["numpy"]
         return list(np.frombuffer(column["data"], column["numpy"]).tolist())
+    if isinstance(column, dict) and "arrow" in column:
+        pa = sys.modules["pyarrow"]
+        return list(pa.ipc.open_stream(column["arrow"]).read_all().column(0).to_pylist())
     simpler = plain(column)
     return simpler if isinstance(simpler, list) else list(column)
 
@@ -146,11 +150,11 @@ def id_of(item: Any, key: Any) -> Any:
 def ids_of(frame: Any, id: Any) -> Iterable[Any]:
     """The ids of a frame's rows: a column, the index, or each row's own."""
     if isinstance(id, str) and hasattr(frame, "columns"):
-        return _listed(_sized(frame[id]))
+        return listed(_sized(frame[id]))
     if id is not None and not isinstance(id, str) and not callable(id):
-        return _listed(_sized(id))
+        return listed(_sized(id))
     if hasattr(frame, "index") and hasattr(frame, "columns"):
-        return _listed(_sized(frame.index))
+        return listed(_sized(frame.index))
     return [id_of(item, id) for item in frame]
 
 

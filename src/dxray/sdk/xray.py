@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar, overload
 
 from dxray.sdk import context, decorators
 from dxray.sdk.channel import Channel, channel_for
@@ -19,6 +19,8 @@ from dxray.wire.ids import is_run_id, new_run_id, uuid7_hex
 RUN_HEADER = "dxray-run-id"
 STEP_HEADER = "dxray-step-id"
 PIPELINE_HEADER = "dxray-pipeline"
+
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class XRay:
@@ -58,7 +60,13 @@ class XRay:
             strict_timeout=strict_timeout,
             disabled=disabled,
         )
-        self._channel: Channel | None = None if self._settings.disabled else channel_for(self._settings)
+        if not self._settings.disabled:
+            channel_for(self._settings)
+
+    @property
+    def _channel(self) -> Channel | None:
+        # Asked for at each use: a test's capture puts another one in its place.
+        return None if self._settings.disabled else channel_for(self._settings)
 
     @property
     def api_url(self) -> str:
@@ -101,11 +109,12 @@ class XRay:
 
     def resume(self, run_id: str) -> Run | NullRun:
         """Go on with a run that waited for a person, in any process, any time later."""
-        if self._channel is None:
+        channel = self._channel
+        if channel is None:
             return NULL_RUN
         run = Run(
             self.pipeline,
-            self._channel,
+            channel,
             self._settings,
             self._run_id(run_id),
             origin=f"r{uuid7_hex()[-6:]}.",
@@ -125,14 +134,28 @@ class XRay:
 
     # -- decorators ------------------------------------------------------------------------------
 
-    def observe(self, function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
+    @overload
+    def observe(self, function: Function, /) -> Function: ...
+
+    @overload
+    def observe(self, /, **options: Any) -> Callable[[Function], Function]: ...
+
+    def observe(self, function: Any = None, /, **options: Any) -> Any:
         """Decorator: each call is a run. Arguments are its input, what is returned its output.
 
         For functions, coroutines and generators of both kinds. `options` go to `run(...)`.
         """
         return decorators.observe(self, function, options)
 
-    def step(self, name: str | None = None, step_type: str | None = None, **options: Any) -> Any:
+    @overload
+    def step(self, name: Function, /) -> Function: ...
+
+    @overload
+    def step(
+        self, name: str | None = None, step_type: str | None = None, **options: Any
+    ) -> Callable[[Function], Function]: ...
+
+    def step(self, name: Any = None, step_type: str | None = None, **options: Any) -> Any:
         """Decorator: each call is a step of the current run; outside a run it records nothing."""
         return decorators.step(name, step_type, options)
 
@@ -164,12 +187,12 @@ class XRay:
 
     def _joined(self, carrier: Mapping[str, str]) -> Run | NullRun:
         found = {str(key).lower(): str(value) for key, value in carrier.items()}
-        run_id = found.get(RUN_HEADER, "")
-        if not is_run_id(run_id) or self._channel is None:
+        run_id, channel = found.get(RUN_HEADER, ""), self._channel
+        if not is_run_id(run_id) or channel is None:
             return NULL_RUN
         return Run(
             found.get(PIPELINE_HEADER, self.pipeline),
-            self._channel,
+            channel,
             self._settings,
             run_id,
             origin=f"j{uuid7_hex()[-6:]}.",
@@ -181,18 +204,19 @@ class XRay:
 
     def flush(self, timeout: float = 5.0) -> bool:
         """True when everything recorded so far is committed by the server."""
-        if self._channel is None:
+        channel = self._channel
+        if channel is None:
             return True
         with guard:
-            return self._channel.flush(timeout)
+            return channel.flush(timeout)
         return False
 
     def sync_offline(self) -> dict[str, int]:
-        """Send what earlier processes could not: `{"synced": n, "failed": m}`, in runs."""
-        if self._channel is None:
-            return {"synced": 0, "failed": 0}
-        with guard:
-            return self._channel.sync_offline()
+        """Send what waits here and what earlier processes could not send: `{"synced": n, "failed": m}`, in runs."""
+        channel = self._channel
+        if channel is not None:
+            with guard:
+                return channel.sync_offline()
         return {"synced": 0, "failed": 0}
 
 
