@@ -189,9 +189,7 @@ def small(home: str, rounds: int, scale: float) -> bool:
     work = Workload("small", max(int(SMALL_RUNS * scale), 1), SMALL_ITEMS)
     best = min((measure(work, home) for _ in range(rounds)), key=lambda one: one.seconds)
     rate = work.runs / best.seconds
-    return line(
-        f"{work.runs:,} runs of {work.items}: runs/s to queryable", ">= 1,000", f"{rate:,.0f}", rate >= 1_000
-    )
+    return line(f"{work.runs:,} runs of {work.items}: runs/s to queryable", ">= 1,000", f"{rate:,.0f}", rate >= 1_000)
 
 
 def main() -> int:

@@ -40,6 +40,24 @@ def median_ns(work: Callable[[], Any], n: int = N, between: Callable[[], Any] = 
     return statistics.median(rounds)
 
 
+def paired_ns(works: tuple[Callable[[], Any], ...], settle: Callable[[], Any]) -> list[list[float]]:
+    """Nanoseconds a unit of several works, taken in turns: a machine whose speed changes changes it for all."""
+    taken: list[list[float]] = [[] for _ in works]
+    for _ in range(3 * ROUNDS):
+        for work, rounds in zip(works, taken, strict=True):
+            settle()
+            gc.collect()
+            start = time.perf_counter_ns()
+            work()
+            rounds.append((time.perf_counter_ns() - start) / N)
+    return taken
+
+
+def ratio(these: list[float], those: list[float]) -> float:
+    """The median of the rounds' own ratios."""
+    return statistics.median(one / other for one, other in zip(these, those, strict=True))
+
+
 def cpu_ns(work: Callable[[], Any], settle: Callable[[], Any], n: int = N) -> float:
     """CPU of the whole process, all threads, until everything is shipped."""
     rounds = []
@@ -102,12 +120,11 @@ def each_call(table: Table, xray: Any) -> None:
         for item_id in IDS:
             cap.passes(item_id, 50.0)
 
-    appended = median_ns(append)
-    table.row("append the tuple to a list", appended, "ns")
-    table.row("  the same with a copy of the evidence, by append", median_ns(append_copy) / appended, "x")
-    rejected = median_ns(in_step(xray, reject), between=settle)
-    table.row("reject(id, reason, evidence)", rejected, "ns")
-    table.row("  by append", rejected / appended, "x", 3)
+    appended, copied, rejected = paired_ns((append, append_copy, in_step(xray, reject)), settle)
+    table.row("append the tuple to a list", statistics.median(appended), "ns")
+    table.row("  the same with a copy of the evidence, by append", ratio(copied, appended), "x")
+    table.row("reject(id, reason, evidence)", statistics.median(rejected), "ns")
+    table.row("  by append", ratio(rejected, appended), "x", 3)
     table.row("accept(id)", median_ns(in_step(xray, accept), between=settle), "ns")
     table.row("rule.passes(id, value)", median_ns(in_step(xray, passes), between=settle), "ns")
     cpu(table, xray, reject)
@@ -176,7 +193,9 @@ def disabled(table: Table) -> None:
         for _item_id in IDS:
             pass
 
-    table.row("disabled: reject, over the bare loop", median_ns(in_step(xray, reject)) - median_ns(bare), "ns", 40)
+    looped, called = paired_ns((bare, in_step(xray, reject)), lambda: None)
+    over = statistics.median(call - loop for call, loop in zip(called, looped, strict=True))
+    table.row("disabled: reject, over the bare loop", over, "ns", 40)
 
 
 def memory(table: Table, xray: Any) -> None:

@@ -30,6 +30,7 @@ WIDTH = 4
 NOTE = 255  # op of a row that never travels: a is `by`, `kept` or `marks`, b its value for the row before
 CHUNK_LIMIT = 262_144  # bytes; 512 ordinary rows are far below, and past it rows are looked at one by one
 
+_ONE_FOR_ALL = frozenset((str, type(None)))
 _SCALARS = frozenset((str, int, float, bool, type(None)))
 _walk = json.JSONEncoder(default=plain, skipkeys=True).encode  # for its check of cycles; the text is not used
 encode = msgspec.msgpack.Encoder(enc_hook=plain, decimal_format="string").encode
@@ -48,10 +49,11 @@ def encode_rows(step: Ledger, flat: list[Any]) -> tuple[bytes, int]:
     if step._rules:
         event.rules = _count_rules(step, ops, a, b)
     try:
-        if any(map(is_tracked, b)):
-            _refuse_cycles(b)
-        event.a = None if a.count(None) == len(a) else a
-        event.b = None if b.count(None) == len(b) else b
+        event.a = a[0] if a.count(a[0]) == len(a) and type(a[0]) in _ONE_FOR_ALL else a
+        if b[0] is not None or b.count(None) != len(b):  # the first tells most chunks apart at no cost
+            event.b = b
+            if any(map(is_tracked, b)):
+                _refuse_cycles(b)
         encoded = encode(event)
         if len(encoded) <= CHUNK_LIMIT:
             return encoded, len(ops)

@@ -12,12 +12,12 @@ from dxray.sdk.guard import guard
 from dxray.sdk.values import json_text, safe_repr
 
 # Wall clock at import plus a monotonic delta: a clock that is set back makes no negative duration.
-_START_US = time.time_ns() // 1000 - time.perf_counter_ns() // 1000
+START_US = time.time_ns() // 1000 - time.perf_counter_ns() // 1000
 
 
 def now_us() -> int:
     """Microseconds since 1970, never going back within a process."""
-    return _START_US + time.perf_counter_ns() // 1000
+    return START_US + time.perf_counter_ns() // 1000
 
 
 def error_text(error: BaseException) -> str:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from contextvars import Token
+from time import perf_counter_ns
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from dxray.sdk import context
 from dxray.sdk.capture import FULL_EVENTS, Sampler
 from dxray.sdk.chunk import NOTE, WIDTH, Row, encode_rows
-from dxray.sdk.fields import Fields, error_text, now_us
+from dxray.sdk.fields import START_US, Fields, error_text, now_us
 from dxray.sdk.guard import guard
 from dxray.wire.records import AnyRecord, Decision
 from dxray.wire.records import Step as StepRecord
@@ -60,35 +61,36 @@ class Ledger(Fields):
         self._capture = capture
         self.step_id = f"{run._origin}{position + 1}"
         self._rows: list[Any] = []  # flat: op, item, a, b, op, item, a, b, ...
-        self._extend = self._rows.extend
         self._lock = threading.Lock()
 
     # -- a context manager -----------------------------------------------------------------------
 
     def __enter__(self) -> Self:
         self._token = context.STEP.set(self)
-        self._started_at = now_us()
+        self._started_at = START_US + perf_counter_ns() // 1000
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         try:
             if self._token is not None:
                 context.reset(context.STEP, self._token)
-            self._finish(error)
+            self._ended_at = START_US + perf_counter_ns() // 1000
+            if error is not None or self._rows:
+                self._finish(error)
             self._run._step_ended(self)
         except Exception as mistake:
             guard.caught(mistake)
 
     def _finish(self, error: BaseException | None) -> None:
-        self._ended_at = now_us()
         if error is not None:
             self._error = error_text(error)
         while len(self._rows) > LEFT_FOR_FLUSHER and self._spill():
             pass
 
     def _add(self, row: Row) -> None:
-        self._extend(row)
-        if len(self._rows) >= self._limit:
+        rows = self._rows
+        rows += row
+        if len(rows) >= self._limit:
             self._spill()
 
     def _spill(self, wait: bool = False) -> bool:

@@ -68,8 +68,9 @@ class StepRule(Predicate):
         except Exception:
             passed = False
         step = self._step
-        step._extend((8 if passed else 9, item_id, self._number, value))
-        if len(step._rows) >= step._limit:
+        rows = step._rows
+        rows += (8 if passed else 9, item_id, self._number, value)
+        if len(rows) >= step._limit:
             with guard:
                 step._spill()
         return passed

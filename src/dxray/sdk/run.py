@@ -139,7 +139,8 @@ class Run(Fields):
 
     def _finish(self, error: BaseException | None) -> None:
         for step in list(self._open_steps.values()):
-            step._finish(None)  # left open by a generator or a thread that is gone
+            step._ended_at = now_us()  # left open by a generator or a thread that is gone
+            step._finish(None)
             self._step_ended(step)
         if error is not None:
             self._error = error_text(error)

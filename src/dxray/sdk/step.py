@@ -31,8 +31,9 @@ class Step(Ledger):
             if by is not None:
                 self._decided_by(1, item_id, reason, evidence, by)
                 return
-            self._extend((1, item_id, reason, None if evidence is None else _copy(evidence)))
-            if len(self._rows) >= self._limit:
+            rows = self._rows
+            rows += (1, item_id, reason, None if evidence is None else _copy(evidence))
+            if len(rows) >= self._limit:
                 self._spill()
         except Exception as error:
             self._oddly(Op.ACCEPTED, item_id, reason, evidence, error)
@@ -43,8 +44,9 @@ class Step(Ledger):
             if by is not None:
                 self._decided_by(2, item_id, reason, evidence, by)
                 return
-            self._extend((2, item_id, reason, None if evidence is None else _copy(evidence)))
-            if len(self._rows) >= self._limit:
+            rows = self._rows
+            rows += (2, item_id, reason, None if evidence is None else _copy(evidence))
+            if len(rows) >= self._limit:
                 self._spill()
         except Exception as error:
             self._oddly(Op.REJECTED, item_id, reason, evidence, error)
@@ -65,11 +67,12 @@ class Step(Ledger):
                     parents = (parents,)
                 self._consume(parents)
                 parents = list(parents)
+            rows = self._rows
             if kind is None and evidence is None:
-                self._extend((0, item_id, name, parents or None))
+                rows += (0, item_id, name, parents or None)
             else:
-                self._extend((12, item_id, [name, parents, kind], None if evidence is None else _copy(evidence)))
-            if len(self._rows) >= self._limit:
+                rows += (12, item_id, [name, parents, kind], None if evidence is None else _copy(evidence))
+            if len(rows) >= self._limit:
                 self._spill()
         except Exception as error:
             self._oddly(Op.PRODUCED_WITH, item_id, [name, None, kind], evidence, error)
@@ -263,7 +266,7 @@ class Step(Ledger):
         for parent in parents:
             if parent not in self._consumed:
                 self._consumed.add(parent)
-                self._extend((6, parent, None, None))
+                self._rows.extend((6, parent, None, None))
 
 
 def plain_evidence(evidence: Any) -> dict[Any, Any]:

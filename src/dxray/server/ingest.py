@@ -6,11 +6,13 @@ on what came meanwhile. So commits grow under load, and an answer comes only aft
 
 from __future__ import annotations
 
+import gc
 import logging
+import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
@@ -18,7 +20,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from dxray.server.errors import BadRequest, Busy, Conflict, DxrayError, StoreError, TooLarge
+from dxray.server.errors import BadRequest, Busy, Conflict, DxrayError, Invalid, StoreError, TooLarge
 from dxray.server.filters import Clause
 from dxray.server.store.base import Commit, Mark, Store
 from dxray.wire import codec
@@ -29,7 +31,7 @@ from dxray.wire.sequences import Sequences
 
 log = logging.getLogger("dxray.ingest")
 
-PART_ROWS = 16_384  # decoded records are turned into tables before they are many more than this
+PART_ROWS = 8_192  # decoded records are turned into tables before they are many more than this
 ENOUGH_ROWS = 30_000  # are handed to an idle commit thread although more waits, so that both threads are at work
 GROUP_ROWS = 250_000  # and committed, under load, before they are many more than this
 WAITING_BYTES = 64 * 1024 * 1024  # of bodies that are not committed yet
@@ -66,7 +68,7 @@ class Counters:
 class Submission:
     """One body, or one run posted whole, on its way to a commit."""
 
-    __slots__ = ("body", "encoding", "future", "key", "receipt", "received_at", "rows", "sent", "seq")
+    __slots__ = ("body", "counts_once", "encoding", "future", "key", "receipt", "received_at", "sent", "seq")
 
     def __init__(self, body: bytes, encoding: str, sent: Sent | None = None) -> None:
         self.body = body
@@ -74,10 +76,10 @@ class Submission:
         self.sent = sent  # what a posted run consists of
         self.future: Future[Any] = Future()
         self.received_at = int(time.time() * 1e6)
+        self.counts_once = False  # and others that are the same wait for it
         self.key: tuple[str, str] | None = None  # project and producer
         self.seq = 0
         self.receipt: Any = None
-        self.rows = 0
 
     def resolve(self) -> None:
         _settle(self.future, self.receipt)
@@ -96,13 +98,6 @@ class Group:
     sent: list[Sent] = field(default_factory=list)  # decoded, not in a part yet
     part_rows: int = 0
     rows: int = 0
-
-    def add(self, submission: Submission, sent: Sent | None) -> None:
-        self.submissions.append(submission)
-        if sent is not None:
-            self.sent.append(sent)
-            self.part_rows += submission.rows
-            self.rows += submission.rows
 
 
 class Ingest:
@@ -125,6 +120,7 @@ class Ingest:
         self._committing = False
         self._closing = False
         self._changed = threading.Condition()
+        _share_the_interpreter()
         self._threads = [
             threading.Thread(target=self._guarded, args=(work,), name=f"dxray-{name}", daemon=True)
             for name, work in (("decode", self._decode_loop), ("commit", self._commit_loop))
@@ -236,37 +232,42 @@ class Ingest:
 
     def _decode_into(self, group: Group, submission: Submission) -> None:
         try:
-            sent = self._decode(submission)
+            if submission.sent is not None:
+                self._take_post(group, submission, submission.sent)
+            else:
+                self._take_batch(group, submission)
         except DxrayError as error:
-            submission.fail(error)
-        except Exception as error:
-            log.exception("a batch could not be decoded")
-            submission.fail(StoreError(f"the batch could not be decoded: {error}"))
-        else:
-            if submission.receipt is not None:
-                group.add(submission, sent)
+            self._fail(submission, error)
+        except Refused as error:
+            self._fail(submission, Invalid(str(error)))
 
-    def _decode(self, submission: Submission) -> Sent | None:
-        """What it consists of. Without a receipt afterwards it needs no commit, or waits for another's."""
-        if submission.sent is not None:
-            return self._check_post(submission, submission.sent)
-        try:
-            batch = codec.unpack_batch(codec.inflate(submission.body, submission.encoding))
-        except codec.TooLarge as error:
-            raise TooLarge(str(error)) from error
-        except codec.CodecError as error:
-            raise BadRequest(str(error)) from error
+    def _take_batch(self, group: Group, submission: Submission) -> None:
+        batch = _unpacked(submission)
         self.counters.batches += 1
-        if not 0 <= batch.seq < 2**62:
-            raise BadRequest(f"seq {batch.seq} is out of range")
-        key = (batch.project, batch.producer)
         if not batch.records:
             self.counters.heartbeats += 1
-        elif self._is_known((*key, batch.seq), submission):
+        elif self._is_known((batch.project, batch.producer, batch.seq), submission):
             self.counters.duplicates += 1
-            return None
-        submission.key, submission.seq = key, batch.seq
-        return _records(submission, batch)
+            return
+        else:
+            submission.counts_once = True
+        submission.key, submission.seq = (batch.project, batch.producer), batch.seq
+        group.submissions.append(submission)
+        try:
+            for sent in _records(submission, batch):
+                group.sent.append(sent)
+                self._count_in(group, sent)
+        except Exception:
+            log.exception("a batch could not be decoded; it is tried again alone")
+            group.sent.clear()
+            group.parts.append(_POISON)
+
+    def _count_in(self, group: Group, sent: Sent) -> None:
+        rows = sum(len(r.ops) if type(r) is Events else 1 for r in sent.records)
+        group.rows += rows
+        group.part_rows += rows
+        if group.part_rows >= PART_ROWS:
+            self._build_part(group)
 
     def _is_known(self, key: tuple[str, str, int], submission: Submission) -> bool:
         """Whether the batch is committed, or on its way: then it gets its answer with the first one."""
@@ -281,7 +282,7 @@ class Ingest:
             self._inflight[key] = []
             return False
 
-    def _check_post(self, submission: Submission, sent: Sent) -> Sent | None:
+    def _take_post(self, group: Group, submission: Submission, sent: Sent) -> None:
         run_id, request_hash = sent.records[0].run_id, sent.request_hash or ""
         key = (sent.project, run_id)
         with self._changed:
@@ -290,21 +291,25 @@ class Ingest:
                 if posting[0] != request_hash:
                     raise _conflict(run_id)
                 posting[1].append(submission)
-                return None
+                return
         for record in sent.records:
             check(record)
-        found = self._store.project(sent.project).select("runs", ["request_hash"], [Clause("run_id", "==", run_id)])
+        found = self._store.project(sent.project).select(
+            "runs", ["request_hash"], [Clause("run_id", "==", run_id)], limit=1
+        )
         if found.num_rows:
             if found.column(0)[0].as_py() != request_hash:
                 raise _conflict(run_id)
             _settle(submission.future, False)
-            return None
+            return
         with self._changed:
             self._posting[key] = (request_hash, [])
+        submission.counts_once = True
         self.counters.posted += 1
         submission.receipt = True
-        submission.rows = sum(len(r.ops) if type(r) is Events else 1 for r in sent.records)
-        return sent
+        group.submissions.append(submission)
+        group.sent.append(sent)
+        self._count_in(group, sent)
 
     def _build_part(self, group: Group) -> None:
         if not group.sent:
@@ -349,10 +354,8 @@ class Ingest:
     def _commit_alone(self, submission: Submission) -> None:
         """Decode and commit one submission of a group that failed, so that it fails by its own fault only."""
         try:
-            sent = submission.sent or _records(
-                submission, codec.unpack_batch(codec.inflate(submission.body, submission.encoding))
-            )
-            self._commit([submission], [build([sent], ShapeBook(), self._pipelines)])
+            sent = [submission.sent] if submission.sent else list(_records(submission, _unpacked(submission)))
+            self._commit([submission], [build(sent, ShapeBook(), self._pipelines)])
         except Exception as error:
             self.counters.failed += 1
             log.exception("a batch could not be committed")
@@ -385,6 +388,8 @@ class Ingest:
 
     def _forget(self, submission: Submission) -> list[Submission]:
         """It is on its way no longer. Returns those that wait for the same."""
+        if not submission.counts_once:
+            return []
         if submission.sent is not None:
             return self._posting.pop((submission.sent.project, submission.sent.records[0].run_id), ("", []))[1]
         if submission.key is None:
@@ -399,15 +404,36 @@ class Ingest:
             one.fail(shown)
 
 
+def _share_the_interpreter() -> None:
+    """One thread decodes without pause, another takes the interpreter for some hundred short moments in a commit, and
+    waits up to a switch interval for each. And a decoded batch is 100,000 containers that are soon gone: the collector
+    would look through them 150 times."""
+    sys.setswitchinterval(min(sys.getswitchinterval(), 0.0005))
+    gc.set_threshold(max(gc.get_threshold()[0], 50_000), *gc.get_threshold()[1:])
+
+
 _END = Group()
 _POISON = Built({})
 
 
-def _records(submission: Submission, batch: Batch) -> Sent:
-    """The records of a batch that can be stored; its receipt names the others."""
-    records: list[AnyRecord] = []
+def _unpacked(submission: Submission) -> Batch:
+    """The batch in a body. Raises `DxrayError`."""
+    try:
+        batch = codec.unpack_batch(codec.inflate(submission.body, submission.encoding))
+    except codec.TooLarge as error:
+        raise TooLarge(str(error)) from error
+    except codec.CodecError as error:
+        raise BadRequest(str(error)) from error
+    if not 0 <= batch.seq < 2**62:
+        raise BadRequest(f"seq {batch.seq} is out of range")
+    return batch
+
+
+def _records(submission: Submission, batch: Batch) -> Iterator[Sent]:
+    """The records of a batch that can be stored, some at a time; in the end its receipt names the others."""
+    accepted, rows = 0, 0
     rejected: list[tuple[int, str]] = []
-    rows = 0
+    records: list[AnyRecord] = []
     for index, raw in enumerate(batch.records):
         try:
             record = codec.unpack_record(raw)
@@ -416,10 +442,14 @@ def _records(submission: Submission, batch: Batch) -> Sent:
             rejected.append((index, str(error)))
             continue
         records.append(record)
+        accepted += 1
         rows += len(record.ops) if type(record) is Events else 1
-    submission.receipt = Receipt(len(records), rejected)
-    submission.rows = rows
-    return Sent(batch.project, batch.producer, submission.received_at, records)
+        if rows >= PART_ROWS:  # turned into columns while they are in the processor's cache
+            yield Sent(batch.project, batch.producer, submission.received_at, records)
+            records, rows = [], 0
+    submission.receipt = Receipt(accepted, rejected)
+    if records:
+        yield Sent(batch.project, batch.producer, submission.received_at, records)
 
 
 def _joined(parts: list[Built]) -> dict[str, pa.Table]:

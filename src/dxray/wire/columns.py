@@ -46,7 +46,7 @@ SCHEMAS: dict[str, pa.Schema] = {
     ),
     "rules": _schema(
         **_KEY, version=_L, number=_I, rule_id=_T, field=_T, op=_T, threshold=_T, reason=_T, evaluated=_L, failed=_L,
-        uncomparable=_L,
+        uncomparable=_L, rule_key=_L,
     ),
     "decisions": _schema(
         **_KEY, number=_I, decision=_T, selected=pa.list_(_T), reason=_T, score=_D, alternatives=_T, at=_L
@@ -121,10 +121,7 @@ def build(sent: Iterable[Sent], book: ShapeBook, pipelines: PipelineMemory) -> B
                 _note_rules(rules, project, record, record.version)
             elif type(record) is Decision:
                 rows["decisions"].append(_decision_row(project, record))
-    rows["rules"] = [
-        _clean((*key[:3], version, key[3], rule_id(rule), *msgspec.structs.astuple(rule)))
-        for key, (version, rule) in rules.items()
-    ]
+    rows["rules"] = [_rule_row(key, version, rule) for key, (version, rule) in rules.items()]
     tables = {name: table_of(name, some) for name, some in rows.items() if some}
     if chunks:
         tables.update(event_tables(chunks, scopes, book))
@@ -263,6 +260,13 @@ def _decision_row(project: str, decision: Decision) -> tuple[Any, ...]:
         decision.reason, _finite(decision.score), decision.alternatives, decision.at,
     )  # fmt: skip
     return _clean(row)
+
+
+def _rule_row(key: tuple[str, str, str, int], version: int, rule: Rule) -> tuple[Any, ...]:
+    project, run_id, step_id, number = key
+    identity = (project, run_id, _no_nul(step_id))
+    row = (*identity, version, number, rule_id(rule), *msgspec.structs.astuple(rule))
+    return _clean((*row, row_key(*identity, str(number))))
 
 
 def _shape_rows(fresh: dict[tuple[str, str], tuple[str, Any]]) -> list[tuple[Any, ...]]:

@@ -1,10 +1,13 @@
-"""What one commit does to a DuckDB file, inside a transaction that is open already."""
+"""What one commit does to a DuckDB file, inside a transaction that is open already.
+
+Each statement costs a millisecond or two to plan, and a small commit little else: so what is there already is looked up
+by hashed keys, decided upon here, and deleted only where there is something to delete.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import duckdb
@@ -14,76 +17,87 @@ import pyarrow as pa
 from dxray.server.errors import StoreError
 from dxray.server.store.base import Commit, Mark
 from dxray.server.store.queries import SQL, read_queries
-from dxray.server.store.tallies import Counts, Declared, StepKey, rows_of, step_numbers, tally
+from dxray.server.store.tallies import Counts, Declared, StepEvents, StepKey, rows_of, step_numbers, tally
 from dxray.server.store.tallies import table as tally_table
 from dxray.wire.columns import row_key
 
 TOO_MANY = 50_000  # events of an open step that are not counted again with each commit
+TOO_MANY_TO_READ = 1_000_000  # events of a step that are counted in the engine, which can spill
 
 _INSERT = read_queries(SQL / "duckdb" / "insert.sql")
 _APPENDED = ("events", "lineage", "decisions", "labels")
-_VERSIONED = ("runs", "steps", "rules")
+_KEYS = {"runs": "run_key", "steps": "step_key", "rules": "rule_key"}
 _STEP_KEY = ("project", "run_id", "step_id")
 
-Known = dict[int, tuple[Declared, Counts | None]]
+Con = duckdb.DuckDBPyConnection
 
 
-def write(con: duckdb.DuckDBPyConnection, commit: Commit) -> set[StepKey]:
+def write(con: Con, commit: Commit) -> set[StepKey]:
     """Insert everything, and count the steps it touches. Returns steps that are left to be counted later."""
     tables = {name: table for name, table in commit.tables.items() if table.num_rows}
     for name, table in tables.items():
-        _insert(con, name, table)
+        if name in _KEYS:
+            _replace(con, name, table)
+        elif name in _APPENDED:
+            _run(con, _INSERT["append"].format(table=name), table)
+        elif name == "shapes":
+            _run(con, _INSERT["add_shapes"], table)
+        else:
+            raise StoreError(f"there is no table {name!r} to insert into")
     if commit.marks:
         _put_marks(con, commit.marks)
-    return _tally(con, tables)
+    return _Tally(con).of_commit(tables)
 
 
-def left_open(con: duckdb.DuckDBPyConnection) -> set[StepKey]:
+def left_open(con: Con) -> set[StepKey]:
     """Open steps with more events than are counted with each commit."""
     return set(con.execute(_INSERT["left_open"], {"too_many": TOO_MANY}).fetchall())
 
 
-def count_again(con: duckdb.DuckDBPyConnection, keys: Iterable[StepKey]) -> None:
+def count_again(con: Con, keys: Iterable[StepKey]) -> None:
     """Count these steps from all their events."""
-    listed = list(keys)
-    known = _known_steps(con, listed)
-    counts = _count_again(con, {i: (listed[i], known[i][0].cutoff) for i in known})
-    _put_tallies(con, [(listed[i], counts.get(i, Counts()), declared) for i, (declared, _) in known.items()])
+    _Tally(con).again(list(keys))
 
 
-def query(con: duckdb.DuckDBPyConnection, sql: str, values: Mapping[str, Any] | None = None) -> pa.Table:
+def query(con: Con, sql: str, values: Mapping[str, Any] | None = None, incoming: pa.Table | None = None) -> pa.Table:
     """The answer to a query, as Arrow."""
-    relation = con.sql(sql, params=dict(values or {}))
+    relation = con.sql(sql, params=dict(values or {}))  # finds `incoming` by its name
     assert relation is not None  # it is a query
     return relation.to_arrow_table()
 
 
-@contextmanager
-def _registered(con: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -> Iterator[None]:
-    con.register(name, table)
-    try:
-        yield
-    finally:
-        con.unregister(name)
+def _run(con: Con, sql: str, incoming: pa.Table) -> None:
+    """Execute a statement about `incoming`. DuckDB finds it by its name, at half the price of registering it."""
+    con.execute(sql)
 
 
-def _insert(con: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -> None:
-    with _registered(con, f"in_{name}", table):
-        if name in _VERSIONED:
-            newest = query(con, _INSERT[f"newest_{name}"])
-            if newest.num_rows:
-                with _registered(con, "newest", newest):
-                    con.execute(_INSERT[f"drop_{name}"])
-                    con.execute(f"INSERT INTO {name} BY NAME SELECT * FROM newest")  # noqa: S608 - a name of ours
-        elif name == "shapes":
-            con.execute(_INSERT["add_shapes"])
-        elif name in _APPENDED:
-            con.execute(f"INSERT INTO {name} BY NAME SELECT * FROM in_{name}")  # noqa: S608 - a name of ours
-        else:
-            raise StoreError(f"there is no table {name!r} to insert into")
+def _span(run_ids: Sequence[str], keys: Sequence[int]) -> dict[str, Any]:
+    """What the statements about rows that are there are given."""
+    return {"lo": min(run_ids), "hi": max(run_ids), "keys": list(keys)}
 
 
-def _put_marks(con: duckdb.DuckDBPyConnection, marks: Sequence[Mark]) -> None:
+def _replace(con: Con, name: str, table: pa.Table) -> None:
+    """Put in the newest version of each row, unless the store has a newer one."""
+    key = _KEYS[name]
+    keys, versions = table[key].to_pylist(), table["version"].to_pylist()
+    run_ids = table["run_id"].to_pylist()
+    sql = _INSERT["present"].format(table=name, key=key)
+    present: dict[int, int] = dict(con.execute(sql, _span(run_ids, set(keys))).fetchall())
+    newest: dict[int, int] = {}
+    best = dict(present)
+    for row, (one, version) in enumerate(zip(keys, versions, strict=True)):
+        if version >= best.get(one, version):
+            best[one] = version
+            newest[one] = row
+    replaced = present.keys() & newest.keys()
+    if replaced:
+        con.execute(_INSERT["drop"].format(table=name, key=key), _span(run_ids, replaced))
+    if newest:
+        chosen = table if len(newest) == table.num_rows else table.take(pa.array(list(newest.values())))
+        _run(con, _INSERT["append"].format(table=name), chosen)
+
+
+def _put_marks(con: Con, marks: Sequence[Mark]) -> None:
     table = pa.table(
         {
             "project": [m.project for m in marks],
@@ -92,67 +106,111 @@ def _put_marks(con: duckdb.DuckDBPyConnection, marks: Sequence[Mark]) -> None:
             "seen_at": pa.array([m.seen_at for m in marks], pa.int64()),
         }
     )
-    with _registered(con, "in_marks", table):
-        con.execute(_INSERT["drop_marks"])
-        con.execute("INSERT INTO marks BY NAME SELECT * FROM in_marks")
+    _run(con, _INSERT["drop_marks"], table)
+    _run(con, _INSERT["append"].format(table="marks"), table)
 
 
-def _tally(con: duckdb.DuckDBPyConnection, tables: Mapping[str, pa.Table]) -> set[StepKey]:
-    """Count the steps of this commit: from its events those that are new, from the store those that go on.
+class _Tally:
+    """Counts steps, and puts the counts into the store."""
 
-    Returns those that were left for later, because they are open and have very many events.
-    """
-    events, steps = tables.get("events"), tables.get("steps")
-    keys, no = step_numbers(events) if events is not None else ([], np.zeros(0, dtype=np.int64))
-    with_events = len(keys)
-    if steps is not None:
-        mentioned = dict.fromkeys(zip(*(steps[key].to_pylist() for key in _STEP_KEY), strict=True))
-        keys += mentioned.keys() - set(keys)
-    if not keys:
-        return set()
-    known = _known_steps(con, keys)
-    fresh = np.array([not _events_so_far(known[i]) for i in range(with_events)], dtype=np.bool_)
-    counts: dict[int, Counts] = {}
-    if events is not None and fresh.any():
-        rows = rows_of(events, no, None if fresh.all() else fresh[no])
-        cutoffs = {i: d.cutoff for i, (d, _) in known.items() if d.cutoff is not None and i < with_events and fresh[i]}
-        counts = tally(with_events, rows, cutoffs)
-    again, left = _to_count_again(known, with_events)
-    counts.update(_count_again(con, {i: (keys[i], known[i][0].cutoff) for i in again}))
-    _put_tallies(con, [(keys[i], counts.get(i) or so_far or Counts(), d) for i, (d, so_far) in known.items()])
-    return {keys[i] for i in left}
+    def __init__(self, con: Con) -> None:
+        self._con = con
+
+    def of_commit(self, tables: Mapping[str, pa.Table]) -> set[StepKey]:
+        """Count what the commit touched: new steps from its own rows, steps that go on from the store.
+
+        Returns those that were left for later, because they are open and have very many events.
+        """
+        events, steps = tables.get("events"), tables.get("steps")
+        keys, no = step_numbers(events) if events is not None else ([], np.zeros(0, dtype=np.int64))
+        with_events = len(keys)
+        if steps is not None:
+            mentioned = dict.fromkeys(zip(*(steps[key].to_pylist() for key in _STEP_KEY), strict=True))
+            keys += mentioned.keys() - set(keys)
+        if not keys:
+            return set()
+        declared, so_far = self._known(keys)
+        fresh = np.array([not so_far[i].events for i in range(with_events)], dtype=np.bool_)
+        rows = []
+        if events is not None and fresh.any():
+            rows.append(rows_of(events, no, None if fresh.all() else fresh[no]))
+        again, left = _to_count_again(declared, so_far, with_events)
+        counts = self._counts(keys, declared, rows, again)
+        self._put(keys, declared, so_far, counts)
+        return {keys[i] for i in left}
+
+    def again(self, keys: list[StepKey]) -> None:
+        """Count these steps from the store."""
+        declared, so_far = self._known(keys)
+        counts = self._counts(keys, declared, [], {i: TOO_MANY_TO_READ + 1 for i in range(len(keys))})
+        self._put(keys, declared, so_far, counts)
+
+    def _known(self, keys: list[StepKey]) -> tuple[list[Declared], list[Counts]]:
+        """What the steps declare, and their counts so far."""
+        hashed = [row_key(*key) for key in keys]
+        span = _span([key[1] for key in keys], hashed)
+        declared = {
+            row[0]: Declared(row[1], row[2], _rejections(row[3]), row[4], row[5])
+            for row in self._con.execute(_INSERT["declared"], span).fetchall()
+        }
+        counted = {row[0]: Counts(*row[1:]) for row in self._con.execute(_INSERT["counted"], span).fetchall()}
+        self._counted = counted.keys()
+        return [declared.get(h) or Declared() for h in hashed], [counted.get(h) or Counts() for h in hashed]
+
+    def _counts(
+        self, keys: list[StepKey], declared: list[Declared], rows: list[StepEvents], again: Mapping[int, int]
+    ) -> dict[int, Counts]:
+        cutoffs = {i: d.cutoff for i, d in enumerate(declared) if d.cutoff is not None}
+        huge = [i for i, events in again.items() if events > TOO_MANY_TO_READ]
+        some = [i for i, events in again.items() if events <= TOO_MANY_TO_READ]
+        if some:
+            table = query(self._con, _INSERT["events_of"], _lo_hi(keys, some), _steps_table(keys, some, cutoffs))
+            rows.append(rows_of(table, table["no"].to_numpy().astype(np.int64), None))
+        counts = tally(len(keys), StepEvents.concat(rows), cutoffs) if rows else {}
+        if huge:
+            table = query(self._con, _INSERT["tally"], None, _steps_table(keys, huge, cutoffs))
+            counts.update({row["no"]: _counts_of(row) for row in table.to_pylist()})
+        return counts
+
+    def _put(
+        self, keys: list[StepKey], declared: list[Declared], so_far: list[Counts], counts: Mapping[int, Counts]
+    ) -> None:
+        rows = [(key, counts.get(i, so_far[i]), declared[i]) for i, key in enumerate(keys)]
+        if self._counted:
+            span = _span([key[1] for key in keys], list(self._counted))
+            self._con.execute(_INSERT["drop"].format(table="tallies", key="step_key"), span)
+        _run(self._con, _INSERT["append"].format(table="tallies"), tally_table(rows))
 
 
-def _events_so_far(known: tuple[Declared, Counts | None]) -> int:
-    return known[1].events if known[1] is not None else 0
-
-
-def _to_count_again(known: Known, with_events: int) -> tuple[list[int], list[int]]:
-    """Steps to count from the store, and steps that are left for later."""
-    again, left = [], []
-    for i, (declared, so_far) in known.items():
-        if so_far is None or not so_far.events:
+def _to_count_again(
+    declared: list[Declared], so_far: list[Counts], with_events: int
+) -> tuple[dict[int, int], list[int]]:
+    """Steps to count from the store, with the events counted so far, and steps that are left for later."""
+    again: dict[int, int] = {}
+    left: list[int] = []
+    for i, (said, counts) in enumerate(zip(declared, so_far, strict=True)):
+        if not counts.events:
             continue
-        if so_far.events > TOO_MANY and declared.events is None:
+        if counts.events > TOO_MANY and said.events is None:
             left.append(i)
-        elif i < with_events or declared.cutoff is not None or so_far.events > TOO_MANY:
-            again.append(i)
+        elif i < with_events or said.cutoff is not None or counts.events > TOO_MANY:
+            again[i] = max(counts.events, said.events or 0)
     return again, left
 
 
-def _known_steps(con: duckdb.DuckDBPyConnection, keys: list[StepKey]) -> Known:
-    """What the steps declare and their counts so far, by their number here."""
-    numbers = pa.array(range(len(keys)), pa.int32())
-    table = pa.table({"no": numbers, "step_key": pa.array([row_key(*key) for key in keys], pa.int64())})
-    with _registered(con, "in_changed", table):
-        rows = con.execute(_INSERT["known_steps"]).fetchall()
-    return {
-        row[0]: (
-            Declared(row[1], row[2], _rejections(row[3]), row[4], row[5]),
-            None if row[6] is None else Counts(*row[6:]),
-        )
-        for row in rows
-    }
+def _steps_table(keys: list[StepKey], wanted: list[int], cutoffs: Mapping[int, int]) -> pa.Table:
+    columns = [pa.array(column, pa.string()) for column in zip(*(keys[i] for i in wanted), strict=True)]
+    limits = pa.array([cutoffs.get(i) for i in wanted], pa.int32())
+    return pa.table([pa.array(wanted, pa.int32()), *columns, limits], ["no", *_STEP_KEY, "cutoff"])
+
+
+def _lo_hi(keys: list[StepKey], wanted: list[int]) -> dict[str, str]:
+    run_ids = [keys[i][1] for i in wanted]
+    return {"lo": min(run_ids), "hi": max(run_ids)}
+
+
+def _counts_of(row: Mapping[str, Any]) -> Counts:
+    return Counts(**{name: value for name, value in row.items() if name != "no"})
 
 
 def _rejections(text: str | None) -> dict[str, int] | None:
@@ -160,21 +218,3 @@ def _rejections(text: str | None) -> dict[str, int] | None:
         return None
     found: dict[str, int] = json.loads(text)
     return found
-
-
-def _count_again(con: duckdb.DuckDBPyConnection, steps: Mapping[int, tuple[StepKey, int | None]]) -> dict[int, Counts]:
-    """Counts of steps from all their events in the store."""
-    if not steps:
-        return {}
-    columns = [pa.array(column, pa.string()) for column in zip(*(key for key, _ in steps.values()), strict=True)]
-    cutoffs = pa.array([cutoff for _, cutoff in steps.values()], pa.int32())
-    table = pa.table([pa.array(list(steps), pa.int32()), *columns, cutoffs], ["no", *_STEP_KEY, "cutoff"])
-    with _registered(con, "touched", table):
-        rows = con.execute(_INSERT["tally"]).fetchall()
-    return {row[0]: Counts(*row[1:]) for row in rows}
-
-
-def _put_tallies(con: duckdb.DuckDBPyConnection, rows: Sequence[tuple[StepKey, Counts, Declared]]) -> None:
-    with _registered(con, "in_tallies", tally_table(rows)):
-        con.execute(_INSERT["drop_tallies"])
-        con.execute("INSERT INTO tallies BY NAME SELECT * FROM in_tallies")

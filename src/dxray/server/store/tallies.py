@@ -74,6 +74,20 @@ class StepEvents:
     reason: pa.Array
     score: np.ndarray[Any, np.dtype[np.float64]]  # NaN for none
 
+    @classmethod
+    def concat(cls, some: Sequence[StepEvents]) -> StepEvents:
+        """The rows of all of them."""
+        if len(some) == 1:
+            return some[0]
+        return cls(
+            np.concatenate([one.no for one in some]),
+            np.concatenate([one.event_no for one in some]),
+            pa.concat_arrays([one.item_id for one in some]),
+            np.concatenate([one.outcome for one in some]),
+            pa.concat_arrays([one.reason for one in some]),
+            np.concatenate([one.score for one in some]),
+        )
+
 
 def step_numbers(events: pa.Table) -> tuple[list[StepKey], Ints]:
     """The steps of a commit's events, and for each row the number of its step. A step's events come in stretches."""

@@ -140,7 +140,8 @@ CREATE TABLE rules (
     reason VARCHAR NOT NULL,
     evaluated BIGINT NOT NULL,
     failed BIGINT NOT NULL,
-    uncomparable BIGINT NOT NULL
+    uncomparable BIGINT NOT NULL,
+    rule_key BIGINT NOT NULL          -- hash of project, run_id, step_id and number
 );
 
 CREATE TABLE labels (

@@ -1,79 +1,53 @@
--- What one commit does. The tables in_NAME are Arrow tables of the commit; `newest` is the answer to newest_NAME.
--- What is there already is found by inner joins: their filters reach the scan, so that only the row groups with the
--- commit's run ids are read, however many runs there are.
+-- What one commit does; `incoming` is the Arrow table at hand. {table} and {key} are names of ours: a versioned table,
+-- and its hash of the row's identity. `lo` and `hi` are the first and last run id of the rows at hand: run ids are
+-- ordered by time, so that only few row groups are read, however many runs there are.
 
--- name: newest_runs
--- The last version of each run in this commit, unless the store has a newer one.
-WITH present AS (
-    SELECT r.project, r.run_id, max(r.version) AS version
-    FROM runs r JOIN (SELECT DISTINCT project, run_id FROM in_runs) n USING (project, run_id)
-    GROUP BY ALL
-)
-SELECT n.* FROM in_runs n LEFT JOIN present p USING (project, run_id)
-WHERE p.version IS NULL OR p.version <= n.version
-QUALIFY row_number() OVER (PARTITION BY n.project, n.run_id ORDER BY n.version DESC) = 1
+-- name: present
+-- The versions that are there.
+SELECT {key}, max(version) FROM {table}
+WHERE run_id BETWEEN $lo AND $hi AND {key} IN (SELECT unnest($keys))
+GROUP BY {key}
 
--- name: drop_runs
--- Versions that are replaced.
-DELETE FROM runs r USING newest n WHERE r.project = n.project AND r.run_id = n.run_id
+-- name: drop
+-- Rows that are replaced.
+DELETE FROM {table} WHERE run_id BETWEEN $lo AND $hi AND {key} IN (SELECT unnest($keys))
 
--- name: newest_steps
--- The last version of each step in this commit, unless the store has a newer one.
-WITH present AS (
-    SELECT s.project, s.run_id, s.step_id, max(s.version) AS version
-    FROM steps s JOIN (SELECT DISTINCT project, run_id, step_id FROM in_steps) n USING (project, run_id, step_id)
-    GROUP BY ALL
-)
-SELECT n.* FROM in_steps n LEFT JOIN present p USING (project, run_id, step_id)
-WHERE p.version IS NULL OR p.version <= n.version
-QUALIFY row_number() OVER (PARTITION BY n.project, n.run_id, n.step_id ORDER BY n.version DESC) = 1
-
--- name: drop_steps
--- Versions that are replaced.
-DELETE FROM steps s USING newest n WHERE s.project = n.project AND s.run_id = n.run_id AND s.step_id = n.step_id
-
--- name: newest_rules
--- The last count of each rule in this commit, unless the store has a newer one.
-WITH present AS (
-    SELECT r.project, r.run_id, r.step_id, r.number, max(r.version) AS version
-    FROM rules r JOIN (SELECT DISTINCT project, run_id, step_id FROM in_rules) n USING (project, run_id, step_id)
-    GROUP BY ALL
-)
-SELECT n.* FROM in_rules n LEFT JOIN present p USING (project, run_id, step_id, number)
-WHERE p.version IS NULL OR p.version <= n.version
-QUALIFY row_number() OVER (PARTITION BY n.project, n.run_id, n.step_id, n.number ORDER BY n.version DESC) = 1
-
--- name: drop_rules
--- Counts that are replaced.
-DELETE FROM rules r USING newest n
-WHERE r.project = n.project AND r.run_id = n.run_id AND r.step_id = n.step_id AND r.number = n.number
+-- name: append
+-- New rows.
+INSERT INTO {table} BY NAME SELECT * FROM incoming
 
 -- name: add_shapes
 -- A shape is stored once, whoever brings it first.
 INSERT INTO shapes BY NAME
-SELECT * FROM in_shapes n
+SELECT * FROM incoming n
 WHERE NOT EXISTS (SELECT 1 FROM shapes s WHERE s.project = n.project AND s.shape_id = n.shape_id)
 QUALIFY row_number() OVER (PARTITION BY project, shape_id, key ORDER BY pipeline) = 1
 
 -- name: drop_marks
 -- Marks that are replaced.
-DELETE FROM marks m USING in_marks n WHERE m.project = n.project AND m.producer = n.producer
+DELETE FROM marks m USING incoming n WHERE m.project = n.project AND m.producer = n.producer
 
--- name: known_steps
--- What the steps that this commit mentions declare, and their counts so far.
-SELECT c.no, s.declared_input_count, s.declared_output_count, s.declared_rejections, s.events, s.cutoff,
-    t.recorded_events, t.entered, t.produced, t.accepted, t.rejected, t.selected, t.outranked, t.merged, t.consumed,
-    t.undecided, t.reasons, t.reason_counts
-FROM in_changed c
-LEFT JOIN (SELECT s.* FROM steps s JOIN in_changed USING (step_key)) s USING (step_key)
-LEFT JOIN (SELECT t.* FROM tallies t JOIN in_changed USING (step_key)) t USING (step_key)
+-- name: declared
+-- What steps declare.
+SELECT step_key, declared_input_count, declared_output_count, declared_rejections, events, cutoff
+FROM steps
+WHERE run_id BETWEEN $lo AND $hi AND step_key IN (SELECT unnest($keys))
 
--- name: drop_tallies
--- Counts that are replaced.
-DELETE FROM tallies t USING in_tallies n WHERE t.step_key = n.step_key
+-- name: counted
+-- The counts of steps so far.
+SELECT step_key, recorded_events, entered, produced, accepted, rejected, selected, outranked, merged, consumed,
+    undecided, reasons, reason_counts
+FROM tallies
+WHERE run_id BETWEEN $lo AND $hi AND step_key IN (SELECT unnest($keys))
+
+-- name: events_of
+-- All events of some steps, as they are counted.
+SELECT n.no, e.event_no, e.item_id, e.outcome, e.reason, e.score
+FROM events e JOIN incoming n USING (project, run_id, step_id)
+WHERE e.run_id BETWEEN $lo AND $hi
 
 -- name: tally
--- Distinct items of the steps in `touched` by their last outcome, as `tallies.py` counts them: `last` is
+-- Distinct items of the steps in `incoming` by their last outcome, as `tallies.py` counts them: `last` is
 -- event_no * 8 + the outcome's number, which costs a third of arg_max.
 WITH item AS (
     SELECT n.no, e.item_id,
@@ -83,14 +57,14 @@ WITH item AS (
         bool_or(e.outcome = 'produced') AS produced,
         count(e.score) > 0 AS scored,
         count(*) AS events
-    FROM events e JOIN touched n USING (project, run_id, step_id)
+    FROM events e JOIN incoming n USING (project, run_id, step_id)
     GROUP BY n.no, e.item_id
 ),
 best AS (  -- the items above a cut-off, by their last score
     SELECT no, item_id
     FROM (
         SELECT n.no, e.item_id, n.cutoff, arg_max(e.score, e.event_no) AS score, min(e.event_no) AS first
-        FROM events e JOIN touched n USING (project, run_id, step_id)
+        FROM events e JOIN incoming n USING (project, run_id, step_id)
         WHERE n.cutoff IS NOT NULL AND e.score IS NOT NULL
         GROUP BY ALL
     )
@@ -107,7 +81,7 @@ verdict AS (
             WHEN i.scored AND d.chose THEN 4
         END AS outcome
     FROM item i
-    JOIN touched n USING (no)
+    JOIN incoming n USING (no)
     JOIN decided d USING (no)
     LEFT JOIN best b ON b.no = i.no AND b.item_id = i.item_id
 ),
@@ -116,7 +90,7 @@ reason AS (
     FROM (
         SELECT v.no, coalesce(e.reason, 'unspecified') AS reason, count(*) AS n
         FROM events e
-        JOIN touched n USING (project, run_id, step_id)
+        JOIN incoming n USING (project, run_id, step_id)
         JOIN verdict v ON v.no = n.no AND v.last >> 3 = e.event_no
         WHERE v.outcome = 2
         GROUP BY ALL
