@@ -342,7 +342,7 @@ class Ingest:
             if any(part is _POISON for part in group.parts):
                 raise StoreError("a batch could not be turned into tables")
             self._commit(group.submissions, group.parts)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - it is given to everybody whose batch it was
             self.counters.failed += 1
             if len(group.submissions) == 1 and not any(part is _POISON for part in group.parts):
                 self._fail(group.submissions[0], error)

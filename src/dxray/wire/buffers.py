@@ -1,6 +1,6 @@
-"""Columns that travel as buffers, `{"numpy": dtype, "data": bytes}` or `{"arrow": bytes}` (only the server imports this).
+"""Columns that travel as buffers: `{"numpy": dtype, "data": bytes}` or `{"arrow": bytes}`.
 
-They come from outside: every one is checked before it is used.
+They come from outside: every one is checked before it is used. (Only the server imports this.)
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def values_of(opened: Any) -> list[Any]:
 
 
 def texts_of(opened: Any) -> Any:
-    """An opened column of ids as Arrow texts, or as a list of values that need `str` (a float's digits are Python's)."""
+    """An opened column of ids as Arrow texts, or as a list of values that need `str`, so that digits are Python's."""
     if isinstance(opened, np.ndarray) and opened.dtype.kind in "iu":
         return pa.array(opened.astype(opened.dtype.newbyteorder("="))).cast(pa.string())
     if isinstance(opened, pa.Array) and opened.null_count == 0:

@@ -1,4 +1,4 @@
-"""Chunks of events side by side: what belongs to a chunk, and what to each of its rows (only the server imports this)."""
+"""Chunks of events side by side: what belongs to a chunk, and what to each row (only the server imports this)."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The column `extra`: what only few events have, as JSON text (only the server imports this).
 
-In a table of events a column of nothing but nulls costs an insert as much as one of numbers, so what is rare shares one.
+In a table of events a column of nothing but nulls costs an insert as much as one of numbers: what is rare shares one.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ Scope = tuple[str, str]  # project, pipeline
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """Where each key lies: the first `num` names are in the list of doubles, in this order, the rest in that of texts."""
+    """Sorted keys with their classes, and where the values lie: in the list of doubles or in that of texts."""
 
     id: str
     keys: tuple[str, ...]

@@ -39,7 +39,9 @@ def write(con: Con, commit: Commit) -> set[StepKey]:
         if name in _KEYS:
             _replace(con, name, table)
         elif name in _APPENDED:
-            _run(con, _INSERT["append"].format(table=name), table)
+            # In one piece: DuckDB deals out pieces to its threads, and row groups that none of them fills are written
+            # twice, to the write-ahead log first.
+            _run(con, _INSERT["append"].format(table=name), table.combine_chunks())
         elif name == "shapes":
             _run(con, _INSERT["add_shapes"], table)
         else:
@@ -71,7 +73,7 @@ def _run(con: Con, sql: str, incoming: pa.Table) -> None:
     con.execute(sql)
 
 
-def _span(run_ids: Sequence[str], keys: Sequence[int]) -> dict[str, Any]:
+def _span(run_ids: Sequence[str], keys: Iterable[int]) -> dict[str, Any]:
     """What the statements about rows that are there are given."""
     return {"lo": min(run_ids), "hi": max(run_ids), "keys": list(keys)}
 
@@ -142,7 +144,7 @@ class _Tally:
     def again(self, keys: list[StepKey]) -> None:
         """Count these steps from the store."""
         declared, so_far = self._known(keys)
-        counts = self._counts(keys, declared, [], {i: TOO_MANY_TO_READ + 1 for i in range(len(keys))})
+        counts = self._counts(keys, declared, [], dict.fromkeys(range(len(keys)), TOO_MANY_TO_READ + 1))
         self._put(keys, declared, so_far, counts)
 
     def _known(self, keys: list[StepKey]) -> tuple[list[Declared], list[Counts]]:

@@ -10,6 +10,12 @@ from dxray.server.errors import Invalid, nearest
 from dxray.server.filters import Clause
 from dxray.server.store.sources import JSON_COLUMNS, LATE, SOURCES
 
+# Where a key of evidence lies, by shape.
+_PLACES = """
+LEFT JOIN (
+    SELECT shape_id, position, class FROM shapes WHERE project = $project AND key = {key}
+) {alias} ON {alias}.shape_id = x.shape_id
+"""
 _COMPARE = {"==": "=", "!=": "<>", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
 
 
@@ -100,10 +106,7 @@ class Where:
 
     def _evidence(self, key: str, clause: Clause) -> str:
         alias = f"k{len(self.joins)}"
-        self.joins.append(
-            f"LEFT JOIN (SELECT shape_id, position, class FROM shapes WHERE project = $project AND key = {self.bind(key)})"
-            f" {alias} ON {alias}.shape_id = x.shape_id"
-        )
+        self.joins.append(_PLACES.format(alias=alias, key=self.bind(key)))
         number = f"CASE WHEN {alias}.class IN ('number', 'bool') THEN x.num[{alias}.position] END"
         text = f"CASE WHEN {alias}.class NOT IN ('number', 'bool') THEN x.str[{alias}.position] END"
         if clause.op in ("is_null", "not_null"):
