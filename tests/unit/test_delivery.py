@@ -82,8 +82,11 @@ def test_a_refused_batch_is_counted(server: Server, tmp_path: Path) -> None:
     server.status = 400
     xray = XRay("p", api_url=server.url, spool_dir=str(tmp_path))
     record(xray)
-    assert xray.flush(5)
+    assert not xray.flush(5), "what was refused is not committed"
     assert xray._channel is not None and xray._channel.losses == {"refused": 3}
+    server.status = 200
+    record(xray)
+    assert xray.flush(5), "a flush speaks of what came since the last"
 
 
 def test_an_open_run_is_seen_before_it_ends(server: Server, tmp_path: Path) -> None:
@@ -105,10 +108,17 @@ def test_strict_raises_but_never_masks(tmp_path: Path) -> None:
         raise KeyError
 
 
+def test_strict_raises_when_the_server_refuses(server: Server, tmp_path: Path) -> None:
+    server.status = 404
+    xray = XRay("p", api_url=server.url, spool_dir=str(tmp_path), offline_mode="strict", strict_timeout=5)
+    with pytest.raises(DeliveryError):
+        record(xray, 0)
+
+
 def test_drop_keeps_nothing_on_disk_and_counts(tmp_path: Path) -> None:
     xray = XRay("p", api_url=NOWHERE, spool_dir=str(tmp_path), offline_mode="drop")
     record(xray)
-    assert xray.flush(5)
+    assert not xray.flush(5)
     assert xray._channel is not None and xray._channel.losses == {"server_away": 3}
     assert list(tmp_path.rglob("*")) == []
 

@@ -141,6 +141,55 @@ def test_all_rules_are_evaluated_and_the_first_failure_gives_the_reason(captured
     assert [e.reason for e in captured.events if e.outcome == "rejected"] == ["dear", "gone"]
 
 
+def test_a_rule_with_an_array_is_the_same_rule_each_time(captured: Capture, xray: XRay) -> None:
+    with xray.run() as run, run.step("f") as step:
+        answers = [step.require("cat", "in", np.array(["a", "b"]), "bad").passes(i, c) for i, c in enumerate("abc")]
+    assert answers == [True, True, False]
+    assert captured.steps[0].rules[0].evaluated == 3
+
+
+@pytest.mark.parametrize("disabled", [False, True])
+def test_a_rule_that_cannot_be_made_passes_nothing_alone_or_in_company(captured: Capture, disabled: bool) -> None:
+    with XRay("p", disabled=disabled).run() as run, run.step("f") as step:
+        assert not step.require("price", "=<", 100).passes("i", 1)
+        assert not step.require_all([("price", "=<", 100, "x"), ("price", "<=", 100, "y")]).passes("i", {"price": 1})
+
+
+@pytest.mark.parametrize("capture", ["auto", "sample", "none", "full"])
+def test_columns_of_reasons_survive_sampling(captured: Capture, capture: str) -> None:
+    n = 30_000
+    reasons = np.where(np.arange(n) % 2 == 0, "even", "odd")
+    with XRay("p", capture=capture).run() as run, run.step("f") as step:
+        step.reject_many(np.arange(n), reasons, {"price": np.arange(n) * 0.5})
+        step.score_many(list(range(n)), [1.0] * n, parts={"a": [0.5] * n})
+    outcomes = captured.outcomes("f")
+    assert len(outcomes) == n, "every verdict is kept"
+    assert captured.steps[0].events == 2 * n and captured.steps[0].losses == {}
+    kept = [event for event in captured.events if event.outcome == "rejected" and event.evidence]
+    if capture == "full":
+        assert len(kept) == n
+    elif capture == "none":
+        assert kept == []
+    else:
+        late = [e for e in kept if capture == "sample" or int(e.item_id) >= FULL_EVENTS]
+        assert {event.reason for event in late} == {"even", "odd"}
+        assert 0.005 * n < len(late) < 0.02 * n
+
+
+def test_what_cannot_be_recorded_is_counted(captured: Capture, xray: XRay) -> None:
+    with xray.run() as run, run.step("f") as step:
+        assert step.filtered([{"x": 1}, {"x": 2}], [{"x": 1}], reason="r") == [{"x": 1}]
+        step.reject_many(["a", "b"], "r", evidence={"p": [1]})
+    assert captured.steps[0].losses == {"not_recorded": 4}
+    assert captured.events == []
+
+
+def test_decide_takes_an_array_of_winners(captured: Capture, xray: XRay) -> None:
+    with xray.run() as run, run.step("f") as step:
+        step.decide("pick", selected=np.array(["a", "b"]), alternatives=[{"id": "c"}])
+    assert captured.outcomes("f") == {"a": "selected", "b": "selected", "c": "outranked"}
+
+
 def test_columns_in_bulk_are_the_same_as_item_by_item(captured: Capture, xray: XRay) -> None:
     ids, prices = ["a", "b", "c"], [1.0, 2.5, 3.0]
     with xray.run() as run, run.step("f") as step:

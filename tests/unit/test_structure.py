@@ -80,6 +80,67 @@ def test_a_step_again_after_it_failed_is_a_new_attempt(captured: Capture, xray: 
     assert [step.attempt for step in captured.steps] == [1, 2, 3, 1]
 
 
+def test_a_loop_of_steps_is_no_retry(captured: Capture, xray: XRay) -> None:
+    with xray.run() as run:
+        for keyword in "ABC":
+            with run.step("search") as step:
+                step.produce(keyword)
+        with run.step("search", attempt=7):
+            pass
+    assert [step.attempt for step in captured.steps] == [1, 1, 1, 7]
+
+
+def test_what_is_said_after_a_steps_end_is_not_lost(captured: Capture, xray: XRay) -> None:
+    with xray.run() as run:
+        with run.step("f") as step:
+            step.reject("a", "early")
+        xray.flush()
+        step.reject("b", "late")
+    assert captured.outcomes("f") == {"a": "rejected", "b": "rejected"}
+    assert captured.steps[0].events == 2
+
+
+def test_a_run_id_used_twice_keeps_both_apart(captured: Capture, xray: XRay) -> None:
+    for _ in range(2):
+        with xray.run(run_id="job:1") as run, run.step("f") as step:
+            step.accept("a")
+    assert len({step.step_id for step in captured.steps}) == 2
+
+
+class Raising:
+    def __str__(self) -> str:
+        raise RuntimeError
+
+    __repr__ = __str__
+    __len__ = __str__  # type: ignore[assignment]
+
+
+def test_odd_names_and_numbers_cost_no_record(captured: Capture, xray: XRay) -> None:
+    with xray.run(variant=2, trace_id="\ud800", code_version=Raising(), run_id=Raising()) as run:  # type: ignore[arg-type]
+        for name in (None, 7, "\ud800", Raising(), "é" * 5000):
+            with run.step(name, step_type=3, attempt="x") as step:  # type: ignore[arg-type]
+                step.set_output_count(2**70)
+                step.set_input_count("many")  # type: ignore[arg-type]
+                step.merge("a", "b", evidence=Raising())
+                step.score("a", 1, parts=Raising())  # type: ignore[arg-type]
+                step.refer("a", Raising())
+                step.accept("a")
+    with xray.extract({"dxray-run-id": Raising()}), xray.resume(Raising()):  # type: ignore[dict-item,arg-type]
+        pass
+    assert captured.runs[0].variant == "2" and captured.runs[0].status == "completed"
+    assert [step.name[:4] for step in captured.steps][:2] == ["None", "7"] and len(captured.steps) == 5
+    assert all(event.outcome == "accepted" for event in captured.events if event.item_id == "a" and event.outcome)
+
+
+def test_metadata_and_config_are_as_they_were_when_set(captured: Capture, xray: XRay) -> None:
+    messages = [1]
+    with xray.run() as run, run.step("f") as step:
+        run.set_metadata("m", messages)
+        step.set_config(m=messages)
+        messages.append(2)
+    assert captured.runs[0].metadata == '{"m":[1]}' and captured.steps[0].config == '{"m":[1]}'
+
+
 def test_threads_pools_and_tasks_stay_in_their_run(captured: Capture, xray: XRay) -> None:
     seen: dict[str, str] = {}
 

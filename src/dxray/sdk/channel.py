@@ -16,7 +16,7 @@ from collections import Counter, deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from dxray.sdk import wide
+from dxray.sdk import context, wide
 from dxray.sdk.chunk import encode
 from dxray.sdk.guard import guard, logger
 from dxray.sdk.settings import Settings
@@ -24,7 +24,7 @@ from dxray.sdk.shipper import Shipper
 from dxray.sdk.spool import Frame, Spool, SpoolFull, folder_of
 from dxray.wire.codec import pack_batch
 from dxray.wire.ids import uuid7_hex
-from dxray.wire.records import Events
+from dxray.wire.records import AnyRecord, Events
 
 if TYPE_CHECKING:
     from dxray.sdk.ledger import Ledger
@@ -70,6 +70,8 @@ class Channel:
         self._beat_at = 0.0
         self._shipper = Shipper(self.settings, self._settled)
         self._stopping = False
+        self._given_up = 0  # batches, which may hold no event
+        self._lost_before = self._lost()  # at the last flush
         self._adopted = False  # whether what dead processes left was looked for
         self.mark: str | None = None  # what every run from now on should say of its delivery
 
@@ -120,10 +122,15 @@ class Channel:
             self._start()
 
     def flush(self, timeout: float = 5.0) -> bool:
-        """Ship all that was recorded so far; True when the server has committed it."""
+        """Ship all that was recorded so far; True when the server has committed it, and nothing was lost meanwhile."""
         deadline = time.monotonic() + timeout
         self.collect()
-        return self._shipper.wait(max(0.0, deadline - time.monotonic()))
+        done = self._shipper.wait(max(0.0, deadline - time.monotonic()))
+        before, self._lost_before = self._lost_before, self._lost()
+        return done and before == self._lost_before
+
+    def _lost(self) -> int:
+        return self._given_up + sum(self.losses.values())
 
     def sync_offline(self) -> dict[str, int]:
         """Send what waits here and what dead processes left for this server."""
@@ -173,7 +180,8 @@ class Channel:
         with guard:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._work, name="dxray-flusher", daemon=True)
-                self._thread.start()
+                with context.entered(None, None):  # the thread is no part of the run that happens to start it
+                    self._thread.start()
 
     def _work(self) -> None:
         while not self._stopping:
@@ -187,18 +195,24 @@ class Channel:
         with self._flushing:
             for thing in self._take_ended():
                 with guard:
-                    if hasattr(thing, "_spill_all"):
-                        thing._spill_all()
-                    for record in thing._records():
-                        self.put(encode(record), 0)
                     if self._open.get(id(thing)) is thing:
                         del self._open[id(thing)]
                         self._shipper.announce(thing)
+                    if hasattr(thing, "_spill_all"):
+                        thing._spill_all()
+                    self._put_all(thing._records())
             for run in list(self._open.values()):
                 with guard:
-                    for record in run._progress():
-                        self.put(encode(record), 0)
+                    self._put_all(run._progress())
             self._pack()
+
+    def _put_all(self, records: list[AnyRecord]) -> None:
+        for record in records:
+            try:
+                self.put(encode(record), 0)
+            except Exception:
+                self.losses["not_encoded"] += 1
+                raise
 
     def _take_ended(self) -> list[Any]:
         taken = []
@@ -246,10 +260,13 @@ class Channel:
             self._memory_bytes += len(data)
         self._shipper.submit(frame)
 
-    def _settled(self, frame: Frame, cause: str | None) -> None:
-        """A batch is committed (`cause` None), or lost for `cause`."""
+    def _settled(self, frame: Frame, cause: str | None, rejected: int) -> None:
+        """A batch is committed (`cause` None) but for so many rejected records, or lost for `cause`."""
         with self._flushing:
+            if rejected:
+                self.losses["rejected_by_server"] += rejected
             if cause is not None:
+                self._given_up += 1
                 self.losses[cause] += frame.events
             elif not self._adopted:
                 self._adopted = True

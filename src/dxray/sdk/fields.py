@@ -9,7 +9,7 @@ import traceback
 from typing import Any
 
 from dxray.sdk.guard import guard
-from dxray.sdk.values import json_text, safe_repr
+from dxray.sdk.values import as_text, json_text, safe_repr, snapshot
 
 # Wall clock at import plus a monotonic delta: a clock that is set back makes no negative duration.
 START_US = time.time_ns() // 1000 - time.perf_counter_ns() // 1000
@@ -61,9 +61,14 @@ class Fields:
     def set_metadata(self, key: str, value: Any) -> None:
         """A fact to find this by later, e.g. `set_metadata("version", 2)`."""
         with guard:
-            if self._metadata is None:
-                self._metadata = {}
-            self._metadata[str(key)] = value
+            self._metadata = self._added(self._metadata, {as_text(key): value}, "metadata")
+
+    def _added(self, known: dict[str, Any] | None, more: dict[str, Any], name: str) -> dict[str, Any]:
+        marks: list[str] = []
+        added = {**(known or {}), **{key: snapshot(value, marks) for key, value in more.items()}}
+        if marks:
+            self._marks = [*(self._marks or ()), *(f"{name}: {mark}" for mark in marks)]
+        return added
 
     def _set_text(self, name: str, value: Any) -> None:
         text, marks = json_text(value)

@@ -7,7 +7,8 @@ memory than a step of a thousand. What is left when the step ends is encoded in 
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from contextvars import Token
 from time import perf_counter_ns
 from types import TracebackType
@@ -50,6 +51,7 @@ class Ledger(Fields):
     _sampler: Sampler | None = None
     _token: Token[Any] | None = None
     _announced = False
+    _recorded = False  # whether its end was
     _config: dict[str, Any] | None = None
     _usage: dict[str, Any] | None = None
 
@@ -114,6 +116,8 @@ class Ledger(Fields):
             if self._capture != "full":
                 self._sample_from_here()
             self._run._channel.put(encoded, n, self)
+            if self._recorded:
+                self._run._channel.ended(self)  # said after the step's end: it is counted anew
             return True
         finally:
             self._lock.release()
@@ -133,6 +137,15 @@ class Ledger(Fields):
         self._sampler = sampler
         object.__setattr__(self, "__class__", SamplingStep)  # the step goes on as one
 
+    @contextmanager
+    def _counting_loss(self, n: int) -> Iterator[None]:
+        """What cannot be recorded is a loss of `n` items; the exception goes on to the guard."""
+        try:
+            yield
+        except Exception:
+            self._lost("not_recorded", n)
+            raise
+
     def _forked(self, step_id: str) -> None:
         """In a forked child: rows not sent yet are the parent's to send; what follows is another step's."""
         self.step_id = step_id
@@ -148,6 +161,9 @@ class Ledger(Fields):
     def _records(self) -> list[AnyRecord]:
         """This step's version as it stands, and the decisions made since the last."""
         ended = self._ended_at is not None
+        if ended:
+            self._recorded = True
+            self._limit = 0  # a row that comes now is sent at once
         decisions, self._decisions_sent = self._decisions[self._decisions_sent :], len(self._decisions)
         record = StepRecord(
             run_id=self._run.run_id,

@@ -21,7 +21,9 @@ class NullRuleSet:
 
     def passes(self, item_id: Any, values: Mapping[str, Any]) -> bool:
         """Whether every rule holds; a missing field fails its rule."""
-        return all(rule.holds(values.get(rule.field)) for rule in self._rules)
+        with guard:
+            return all(rule.passes("", values.get(rule.field)) for rule in self._rules)
+        return False
 
 
 class _Null:

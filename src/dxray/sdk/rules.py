@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from dxray.sdk.guard import guard
-from dxray.sdk.values import json_text
+from dxray.sdk.values import as_text, json_text
 from dxray.wire.predicates import comparable, comparison
 from dxray.wire.records import Op, Rule
 
@@ -75,14 +75,18 @@ class StepRule(Predicate):
                 step._spill()
         return passed
 
+    def same_as(self, other: StepRule) -> bool:
+        """Whether two rules ask the same; by their recorded form, since thresholds may be of any type."""
+        return (self.field, self.op, self.reason, self._text) == (other.field, other.op, other.reason, other._text)
+
     def recorded(self) -> Rule:
         """The rule as it travels, with its counts so far."""
         passed, failed = self.counts[Op.RULE_PASSED], self.counts[Op.RULE_FAILED] + self.counts[Op.RULE_ALSO_FAILED]
         return Rule(
-            field=str(self.field),
+            field=as_text(self.field),
             op=self.op,
             threshold=self._text,
-            reason=str(self.reason),
+            reason=as_text(self.reason),
             evaluated=passed + failed,
             failed=failed,
             uncomparable=self.uncomparable,
@@ -94,7 +98,7 @@ class RuleSet:
 
     __slots__ = ("_rules", "_step")
 
-    def __init__(self, step: Step, rules: Sequence[StepRule]) -> None:
+    def __init__(self, step: Step, rules: Sequence[Predicate]) -> None:
         self._step = step
         self._rules = tuple(rules)
 
@@ -109,7 +113,9 @@ class RuleSet:
             value = None
             with guard:
                 value = values.get(rule.field)
-            if rule.holds(value):
+            if not isinstance(rule, StepRule):
+                passed = False  # it could not be made, so nothing passes it
+            elif rule.holds(value):
                 rows += (Op.RULE_PASSED, item_id, rule._number, value)
             else:
                 rows += (Op.RULE_FAILED if passed else Op.RULE_ALSO_FAILED, item_id, rule._number, value)

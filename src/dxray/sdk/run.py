@@ -15,6 +15,7 @@ from dxray.sdk.guard import guard
 from dxray.sdk.ledger import Ledger
 from dxray.sdk.settings import Settings
 from dxray.sdk.step import Step
+from dxray.sdk.values import as_count, as_optional_text, as_text
 from dxray.wire.ids import uuid7_hex
 from dxray.wire.records import AnyRecord, RunStatus
 from dxray.wire.records import Run as RunRecord
@@ -60,7 +61,7 @@ class Run(Fields):
         self._joined = joined  # the run belongs to another process; this one only adds steps
         self._open_steps: dict[int, Ledger] = {}
         self._last_ended: dict[str | None, str] = {}
-        self._attempts: dict[tuple[str | None, str], int] = {}
+        self._failed: dict[str | None, tuple[str, int]] = {}  # name and attempt of the last step, where it failed
 
     @property
     def url(self) -> str:
@@ -79,12 +80,15 @@ class Run(Fields):
         """A step of this run, to be used with `with`.
 
         `after`: the steps whose items it takes, where that is not simply the step before. `attempt`
-        counts retries; by default one more than a step of this name that failed before it.
+        counts retries; by default one more than the step before it, where that has this name and failed.
         `capture`: `auto`, `full`, `sample` or `none` of the evidence.
         """
         position = self._position
         self._position = position + 1
-        step = Step(self, name, step_type, capture or self._settings.capture, position)
+        if type(name) is not str or not name.isascii():
+            name = as_text(name)
+        step = Step(self, name, as_optional_text(step_type), capture or self._settings.capture, position)
+        self._open_steps[position] = step
         try:
             if step._capture in ("sample", "none"):
                 step._sample(Sampler() if step._capture == "sample" else Sampler(0.0, extras=0))
@@ -97,10 +101,9 @@ class Run(Fields):
                 step._after = [self._last_ended[above]]
                 step._after_inferred = True
             if attempt is not None:
-                step._attempt = int(attempt)
-            elif self._attempts:
-                step._attempt = self._attempts.get((above, name), 0) + 1
-            self._open_steps[position] = step
+                step._attempt = as_count(attempt, 2**31 - 1)
+            elif self._failed.get(above, ("",))[0] == name:
+                step._attempt = self._failed[above][1] + 1
         except Exception as error:
             guard.caught(error)
         return step
@@ -159,9 +162,9 @@ class Run(Fields):
         parent = step._parent_step_id
         self._last_ended[parent] = step.step_id
         if step._error is not None:
-            self._attempts[parent, step._name] = step._attempt
-        elif self._attempts:
-            self._attempts.pop((parent, step._name), None)
+            self._failed[parent] = step._name, step._attempt
+        elif self._failed:
+            self._failed.pop(parent, None)
         self._channel.ended(step)
 
     # -- records, made in the background ---------------------------------------------------------

@@ -22,7 +22,7 @@ BACKOFF_S = 0.5
 BACKOFF_CAP_S = 30.0
 LOG_EVERY_S = 60.0
 
-Settled = Callable[[Frame, str | None], None]
+Settled = Callable[[Frame, str | None, int], None]
 
 _url_shown = False
 
@@ -117,7 +117,7 @@ class Shipper:
             self._failures = 0
             if answer.rejected:
                 logger.warning("dxray: the server could not take %d records of a batch", answer.rejected)
-            self._done(frame, None)
+            self._done(frame, None, answer.rejected)
             self._print_url()
         elif answer.fate is Fate.REFUSED:
             self._log(f"the server at {self._settings.api_url} refused a batch ({answer.detail}); it is dropped")
@@ -142,8 +142,8 @@ class Shipper:
             "runs wait in the spool and are sent when it does"
         )
 
-    def _done(self, frame: Frame, cause: str | None) -> None:
-        self._settled(frame, cause)
+    def _done(self, frame: Frame, cause: str | None, rejected: int = 0) -> None:
+        self._settled(frame, cause, rejected)
         with self._changed:
             del self._outstanding[frame.seq]
             if not self._outstanding:

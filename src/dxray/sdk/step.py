@@ -11,7 +11,7 @@ from dxray.sdk.fields import now_us
 from dxray.sdk.guard import guard
 from dxray.sdk.ledger import Ledger
 from dxray.sdk.rules import NeverPasses, Predicate, RuleSet, StepRule
-from dxray.sdk.values import json_text, plain
+from dxray.sdk.values import as_count, as_text, json_text, plain
 from dxray.wire.records import Decision, Op
 
 _copy = dict.copy
@@ -79,21 +79,26 @@ class Step(Ledger):
 
     def merge(self, item_id: Any, into: Any, evidence: Any = None) -> None:
         """The item is the same as, or became part of, `into`."""
-        self._add((Op.MERGED, item_id, into, None if evidence is None else plain_evidence(evidence)))
+        with guard:
+            self._add((Op.MERGED, item_id, into, None if evidence is None else plain_evidence(evidence)))
 
     def score(self, item_id: Any, score: float, parts: Mapping[str, float] | None = None) -> None:
         """An item's score here, and the parts it is made of. An observation, not an outcome."""
-        points = score if type(score) is float else as_score(score)
-        self._add((Op.SCORED, item_id, points, None if parts is None else plain_evidence(parts)))
+        try:
+            points = score if type(score) is float else as_score(score)
+            self._add((Op.SCORED, item_id, points, None if parts is None else plain_evidence(parts)))
+        except Exception as error:
+            guard.caught(error)
 
     def refer(self, item_id: Any, to: Any, kind: str = "beaten_by") -> None:
         """The item relates to another: `beaten_by` or `duplicate_of`."""
-        self._add((Op.REFERS, item_id, to, kind))
+        with guard:
+            self._add((Op.REFERS, item_id, to, as_text(kind)))
 
     def cutoff(self, k: int) -> None:
         """Of the items scored here the best `k` go on; the others are outranked."""
         with guard:
-            self._cutoff = int(k)
+            self._cutoff = as_count(k, 2**31 - 1)
 
     def decide(
         self,
@@ -109,7 +114,8 @@ class Step(Ledger):
         scored at this step and is not named is outranked too.
         """
         with guard:
-            winners = list(selected) if isinstance(selected, list | tuple | set) else [selected]
+            several = hasattr(selected, "__iter__") and not isinstance(selected, str | bytes | Mapping)
+            winners = [alternative_parts(one)[0] for one in (wide.listed(selected) if several else [selected])]
             winners = [winner for winner in winners if winner is not None]
             others = [alternative_parts(other) for other in alternatives or ()]
             won = {str(winner) for winner in winners}
@@ -143,10 +149,10 @@ class Step(Ledger):
         An unknown operator never passes, and is counted as a mistake of recording.
         """
         with guard:
-            for known in self._rules:
-                if (known.field, known.op, known.reason) == (field, op, reason) and known.threshold == threshold:
-                    return known
             rule = StepRule(self, len(self._rules), field, op, threshold, reason)
+            for known in self._rules:
+                if known.same_as(rule):
+                    return known
             self._rules = [*self._rules, rule]
             return rule
         return NeverPasses()
@@ -154,9 +160,16 @@ class Step(Ledger):
     def require_all(self, rules: Iterable[Any]) -> Any:
         """Several rules, all evaluated on every item. Takes rules or `(field, op, threshold, reason)`."""
         with guard:
-            made = [rule if isinstance(rule, StepRule) else self.require(*rule) for rule in rules]
-            return RuleSet(self, [rule for rule in made if isinstance(rule, StepRule)])
+            return RuleSet(self, [self._own(rule) for rule in rules])
         return NeverPasses()
+
+    def _own(self, rule: Any) -> Predicate:
+        """A rule of this step, whichever way it was given."""
+        if isinstance(rule, NeverPasses) or (isinstance(rule, StepRule) and rule._step is self):
+            return rule
+        if isinstance(rule, Predicate):
+            return self.require(rule.field, rule.op, rule.threshold, rule.reason)
+        return self.require(*rule)
 
     # -- many at once ----------------------------------------------------------------------------
 
@@ -169,7 +182,7 @@ class Step(Ledger):
     ) -> None:
         """Items that enter here, in bulk. `parents` holds for all of them; columns are lists or arrays."""
         with guard:
-            if parents:
+            if parents is not None and len(parents):
                 for number, item_id in enumerate(ids):
                     columns = evidence or {}
                     facts = {key: column[number] for key, column in columns.items()} or None
@@ -199,7 +212,8 @@ class Step(Ledger):
         the item's `id`, or the item itself.
         """
         left = list(after)
-        with guard:
+        before = list(before)
+        with guard, self._counting_loss(len(before)):
             kept = [wide.id_of(item, key) for item in left]
             here = {str(i) for i in kept}
             gone = [i for i in (wide.id_of(item, key) for item in before) if str(i) not in here]
@@ -212,10 +226,12 @@ class Step(Ledger):
 
         `id` names the column (or attribute) that holds the ids; by default the frame's index.
         """
+        if not hasattr(keep, "__len__"):
+            keep = list(keep)  # a generator can be read only once
         kept = wide.masked(frame, keep)
         with guard:
             ids = wide.ids_of(frame, id)
-            flags = list(keep)
+            flags = wide.listed(keep)
             self.accept_many([i for i, flag in zip(ids, flags, strict=True) if flag])
             self.reject_many([i for i, flag in zip(ids, flags, strict=True) if not flag], reason)
         return kept
@@ -225,24 +241,24 @@ class Step(Ledger):
     def set_config(self, **config: Any) -> None:
         """What it ran with: model, prompt version, temperature. Part of comparing two runs."""
         with guard:
-            self._config = {**(self._config or {}), **config}
+            self._config = self._added(self._config, config, "config")
 
     def set_usage(self, **usage: Any) -> None:
         """What it took: model, input_tokens, output_tokens, cost."""
         with guard:
-            self._usage = {**(self._usage or {}), **usage}
+            self._usage = self._added(self._usage, usage, "usage")
 
     # -- counts ----------------------------------------------------------------------------------
 
     def set_input_count(self, count: int) -> None:
         """How many items came in, where not every one is recorded."""
         with guard:
-            self._input_count = int(count)
+            self._input_count = as_count(count)
 
     def set_output_count(self, count: int) -> None:
         """How many items go on."""
         with guard:
-            self._output_count = int(count)
+            self._output_count = as_count(count)
 
     # -- what is not the common case --------------------------------------------------------------
 

@@ -101,6 +101,36 @@ def json_text(value: Any) -> tuple[str, list[str]]:
     return text, sorted(set(marks))
 
 
+def as_text(value: Any, limit: int = 1024) -> str:
+    """Any value as a short text that can travel: a name, a version, a reason."""
+    if type(value) is str and value.isascii() and len(value) <= limit and "\x00" not in value:
+        return value
+    mended = mend(value if isinstance(value, str) else plain(value) if value is not None else "None", [])
+    return (mended if isinstance(mended, str) else safe_repr(mended))[:limit]
+
+
+def as_optional_text(value: Any) -> str | None:
+    """As `as_text`; None stays None."""
+    return None if value is None else as_text(value)
+
+
+def as_count(value: Any, limit: int = 2**63 - 1) -> int:
+    """A count as an int. Raises ValueError for what is none, or past the limit."""
+    count = int(value)
+    if not -limit <= count <= limit:
+        raise ValueError("a count is out of range")
+    return count
+
+
+def snapshot(value: Any, marks: list[str]) -> Any:
+    """A copy of a value that later changes do not reach, made of what JSON knows."""
+    if value is None or type(value) in (bool, int, str):
+        return value
+    text, found = json_text(value)
+    marks.extend(found)
+    return json.loads(text)
+
+
 def mend(value: Any, marks: list[str], depth: int = 0, above: tuple[int, ...] = ()) -> Any:
     """A copy of a value made of what JSON knows, appending to `marks` what was changed."""
     if value is None or isinstance(value, bool):

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping
+from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
+from dxray.sdk.capture import FULL_EVENTS
 from dxray.sdk.chunk import encode
 from dxray.sdk.fields import now_us
 from dxray.sdk.values import mend, plain
-from dxray.wire.records import Events
+from dxray.wire.records import Events, Op
 
 if TYPE_CHECKING:
     from dxray.sdk.ledger import Ledger
@@ -23,51 +25,65 @@ BLOCK = 16_384  # items a record
 def record(step: Ledger, op: int, ids: Any, a: Any, evidence: Mapping[str, Any] | None) -> None:
     """Record `op` for all of `ids`; `a` is one value for all, or a column.
 
-    Raises ValueError where columns differ in length; the guard around the caller counts it.
+    Raises ValueError where columns differ in length; the guard around the caller counts it, and the step what it lost.
     """
     ids = _sized(ids)
     n = len(ids)
-    columns = {} if evidence is None else {str(key): _sized(column) for key, column in evidence.items()}
-    a_is_column = a is not None and not isinstance(a, str | int | float)
-    a = _sized(a) if a_is_column else a
-    for name, column in (("the second column", a if a_is_column else ids), *columns.items()):
-        if len(column) != n:
-            raise ValueError(f"{name} has {len(column)} values for {n} items")
-    while step._rows:  # what was recorded before comes first
-        step._spill(wait=True)
-    for start in range(0, n, BLOCK):
-        stop = min(start + BLOCK, n)
-        part_a = a[start:stop] if a_is_column else a
-        _put(step, op, ids[start:stop], part_a, a_is_column, {k: c[start:stop] for k, c in columns.items()})
+    done = 0
+    try:
+        columns = {} if evidence is None else {str(key): _sized(column) for key, column in evidence.items()}
+        a = _sized(a) if a is not None and not isinstance(a, str | int | float) else a
+        for name, column in (("the second column", a if _is_column(a) else ids), *columns.items()):
+            if len(column) != n:
+                raise ValueError(f"{name} has {len(column)} values for {n} items")
+        while step._rows:  # what was recorded before comes first
+            step._spill(wait=True)
+        while done < n:
+            stop = min(done + BLOCK, n)
+            if step._capture == "auto" and step._sampler is None:
+                stop = min(stop, done + FULL_EVENTS - step._emitted)
+            part = slice(done, stop)
+            _put(step, op, ids[part], a[part] if _is_column(a) else a, {k: c[part] for k, c in columns.items()})
+            done = stop
+    except Exception:
+        step._lost("not_recorded", n - done)
+        raise
 
 
-def _put(step: Ledger, op: int, ids: Any, a: Any, a_is_column: bool, columns: dict[str, Any]) -> None:
+def _is_column(a: Any) -> bool:
+    return a is not None and not isinstance(a, str | int | float)
+
+
+def _put(step: Ledger, op: int, ids: Any, a: Any, columns: dict[str, Any]) -> None:
     n = len(ids)
-    with step._lock:
-        first = step._emitted
-        step._emitted += n
-        if step._capture != "full":
-            step._sample_from_here()
     event = Events(
         run_id=step._run.run_id,
         step_id=step.step_id,
-        first=first,
+        first=0,
         at=now_us(),
         ops=bytes((op,)) * n,
         ids=column_of(ids),
-        a=column_of(a) if a_is_column else a,
+        a=column_of(a) if _is_column(a) else a,
         p=step._sampler.p if step._sampler is not None else None,
     )
     if columns and step._sampler is not None:
-        causes = [step._sampler.cause(i, a) for i in listed(ids)]
+        reasons = (
+            listed(a)
+            if _is_column(a) and op in (Op.ACCEPTED, Op.REJECTED)
+            else repeat(a if op == Op.REJECTED else None)
+        )
+        causes = list(map(step._sampler.cause, listed(ids), reasons))
         rows = [number for number, cause in enumerate(causes) if cause is not None]
         event.kept = {number: cause for number, cause in enumerate(causes) if cause not in (None, "chance")}
         event.wide_rows = rows
         columns = {key: [column[number] for number in rows] for key, column in columns.items()}
-    elif columns and step._capture == "none":
-        event.wide_rows, columns = [], {key: [] for key in columns}
     if columns:
         event.wide = {key: column_of(column) for key, column in columns.items()}
+    with step._lock:
+        event.first = step._emitted
+        step._emitted += n
+        if step._capture != "full":
+            step._sample_from_here()
     # Encoded in the background: what is here is a snapshot already.
     step._run._channel.put_later(event, n, step)
 
@@ -143,7 +159,9 @@ def id_of(item: Any, key: Any) -> Any:
     if key is not None:
         return item[key] if isinstance(item, Mapping) else getattr(item, key)
     if isinstance(item, Mapping):
-        return item.get("id", item.get("item_id"))
+        if "id" not in item and "item_id" not in item:
+            raise LookupError("an item that is a mapping needs an id: say which with key=")
+        return item["id"] if "id" in item else item["item_id"]
     return getattr(item, "id", item)
 
 
@@ -160,7 +178,7 @@ def ids_of(frame: Any, id: Any) -> Iterable[Any]:
 
 def masked(frame: Any, keep: Any) -> Any:
     """What a mask keeps of a frame, an array or a list, by the frame's own means."""
-    if type(frame).__module__.partition(".")[0] == "polars":
+    if type(frame).__module__.partition(".")[0] in ("polars", "pyarrow"):
         return frame.filter(keep)
     if isinstance(frame, list | tuple):
         return [item for item, flag in zip(frame, keep, strict=True) if flag]

@@ -14,6 +14,7 @@ from dxray.sdk.null import NULL_RUN, NULL_STEP, NullRun, NullStep
 from dxray.sdk.run import Run, resumed_position
 from dxray.sdk.settings import Settings, resolve
 from dxray.sdk.step import Step
+from dxray.sdk.values import as_optional_text, as_text
 from dxray.wire.ids import is_run_id, new_run_id, uuid7_hex
 
 RUN_HEADER = "dxray-run-id"
@@ -47,7 +48,7 @@ class XRay:
         strict_timeout: float | None = None,
         disabled: bool | None = None,
     ) -> None:
-        self.pipeline = str(pipeline)
+        self.pipeline = as_text(pipeline)
         self._settings: Settings = resolve(
             api_url=api_url,
             api_key=api_key,
@@ -91,15 +92,17 @@ class XRay:
             return NULL_RUN
         try:
             run = Run(self.pipeline, channel, self._settings, self._run_id(run_id))
+            if run.run_id == run_id:  # it may be used again: what each use adds is kept apart
+                run._origin, run._position = f"x{uuid7_hex()[-6:]}.", resumed_position()
             if input is not None:
                 run._set_text("input", input)
             if metadata is not None:
                 for key, value in metadata.items():
                     run.set_metadata(key, value)
             outer = context.RUN.get()
-            run._parent_run_id = parent_run_id or (outer.run_id if outer is not None else None)
-            run._variant = variant
-            run._trace_id = trace_id
+            run._parent_run_id = as_optional_text(parent_run_id) or (outer.run_id if outer is not None else None)
+            run._variant = as_optional_text(variant)
+            run._trace_id = as_optional_text(trace_id)
             if code_version is not None or environment is not None:
                 run._settings = _with(self._settings, code_version, environment)
             return run
@@ -126,8 +129,8 @@ class XRay:
     def _run_id(self, wanted: str | None) -> str:
         if wanted is None:
             return new_run_id()
-        if is_run_id(str(wanted)):
-            return str(wanted)
+        if is_run_id(as_text(wanted)):
+            return as_text(wanted)
         made = new_run_id()
         logger.warning("dxray: a run_id has 1 to 128 of A-Z a-z 0-9 . _ : -; a given one does not, %s is used", made)
         return made
@@ -176,7 +179,9 @@ class XRay:
     @contextmanager
     def extract(self, carrier: Mapping[str, str]) -> Iterator[Run | NullRun]:
         """Go on in the run that `inject` wrote: steps made inside belong to it. It ends where it began."""
-        run = NULL_RUN if self._channel is None else self._joined(carrier)
+        run: Run | NullRun = NULL_RUN
+        with guard:
+            run = self._joined(carrier)
         if not isinstance(run, Run):
             yield run
             return
@@ -225,8 +230,8 @@ def _with(settings: Settings, code_version: str | None, environment: str | None)
 
     return replace(
         settings,
-        code_version=code_version or settings.code_version,
-        environment=environment or settings.environment,
+        code_version=as_optional_text(code_version) or settings.code_version,
+        environment=as_optional_text(environment) or settings.environment,
     )
 
 
