@@ -129,7 +129,8 @@ def test_odd_names_and_numbers_cost_no_record(captured: Capture, xray: XRay) -> 
         pass
     assert captured.runs[0].variant == "2" and captured.runs[0].status == "completed"
     assert [step.name[:4] for step in captured.steps][:2] == ["None", "7"] and len(captured.steps) == 5
-    assert all(event.outcome == "accepted" for event in captured.events if event.item_id == "a" and event.outcome)
+    assert captured.outcomes("7") == {"a": "accepted"}
+    assert all(step.events == 4 for step in captured.steps)
 
 
 def test_metadata_and_config_are_as_they_were_when_set(captured: Capture, xray: XRay) -> None:
