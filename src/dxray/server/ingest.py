@@ -68,12 +68,13 @@ class Counters:
 class Submission:
     """One body, or one run posted whole, on its way to a commit."""
 
-    __slots__ = ("body", "counts_once", "encoding", "future", "key", "receipt", "received_at", "sent", "seq")
+    __slots__ = ("body", "counts_once", "encoding", "future", "key", "project", "receipt", "received_at", "sent", "seq")
 
-    def __init__(self, body: bytes, encoding: str, sent: Sent | None = None) -> None:
+    def __init__(self, body: bytes, encoding: str, sent: Sent | None = None, project: str | None = None) -> None:
         self.body = body
         self.encoding = encoding
         self.sent = sent  # what a posted run consists of
+        self.project = project  # whose the batch is, whatever it says
         self.future: Future[Any] = Future()
         self.received_at = int(time.time() * 1e6)
         self.counts_once = False  # and others that are the same wait for it
@@ -130,9 +131,12 @@ class Ingest:
 
     # --- from outside ---
 
-    def submit(self, body: bytes, encoding: str = "identity") -> Future[Receipt]:
-        """One batch. The future gives its receipt after the commit, or a `DxrayError`. Raises `Busy`."""
-        return self._enqueue(Submission(body, encoding), len(body))
+    def submit(self, body: bytes, encoding: str = "identity", project: str | None = None) -> Future[Receipt]:
+        """One batch, of `project` where that is given, else of the one it names.
+
+        The future gives its receipt after the commit, or a `DxrayError`. Raises `Busy`.
+        """
+        return self._enqueue(Submission(body, encoding, project=project), len(body))
 
     def post_run(self, project: str, records: Sequence[AnyRecord], request_hash: str) -> Future[bool]:
         """One whole run. The future gives whether it was made (False: the same is there already), or `Conflict`.
@@ -426,6 +430,8 @@ def _unpacked(submission: Submission) -> Batch:
         raise BadRequest(str(error)) from error
     if not 0 <= batch.seq < 2**62:
         raise BadRequest(f"seq {batch.seq} is out of range")
+    if submission.project is not None:
+        batch.project = submission.project
     return batch
 
 

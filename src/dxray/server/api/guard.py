@@ -90,9 +90,17 @@ class Guard:
 def _check_origin(headers: Headers) -> None:
     """Refuse what another site's page sends; programs send neither header."""
     origin, site = headers.get("origin"), headers.get("sec-fetch-site")
-    foreign = origin is not None and urlsplit(origin).netloc.lower() != headers.get("host", "").lower()
+    foreign = origin is not None and _netloc(origin) != headers.get("host", "").lower()
     if foreign or site not in (None, "same-origin", "none"):
         raise Forbidden("another site's page may not change anything here", field="Origin")
+
+
+def _netloc(origin: str) -> str | None:
+    """The host and port of an Origin header; None of one that is no address."""
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return None
 
 
 def _host_name(host: str) -> str:

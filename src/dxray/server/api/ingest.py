@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 
 from dxray.server.api.documents import ReceiptAnswer, answers, batch_body
-from dxray.server.api.parts import NoParameters, PartsHere, answer, body_of
+from dxray.server.api.parts import PROJECT, NoParameters, PartsHere, answer, body_of
 
 router = APIRouter(tags=["ingest"])
 
@@ -23,6 +23,6 @@ async def post_batch(request: Request, parts: PartsHere, _: Annotated[NoParamete
     """The same (producer, seq) counts once. Records that cannot be read are named by their index; the others count."""
     encoding = request.headers.get("content-encoding", "identity").strip().lower()
     body = await body_of(request, parts.settings.max_body)
-    receipt = await asyncio.wrap_future(parts.ingest.submit(body, encoding))
+    receipt = await asyncio.wrap_future(parts.ingest.submit(body, encoding, PROJECT))
     rejected = [{"index": index, "error": message} for index, message in receipt.rejected]
     return answer({"accepted": receipt.accepted, "rejected": rejected, "duplicate": receipt.duplicate})

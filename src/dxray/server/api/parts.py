@@ -16,7 +16,7 @@ from dxray.server.reasoning.shown import to_json
 from dxray.server.settings import Settings
 from dxray.server.store.base import Reader, Store
 
-PROJECT = "default"
+PROJECT = "default"  # of everything that is stored and read, whatever a batch says: there are no keys yet
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ router = APIRouter(tags=["questions"])
 
 
 class WhyQuery(Parameters):
-    item: str = Field(min_length=1, description="the item's id, or its exact name where no item has that id")
+    item: str = Field(description="the item's id, or its exact name where no item has that id")
 
 
 @router.get("/runs/{run_id}/why", summary="Why was this item selected, or why not?", responses=answers(WhyAnswer, 404))

@@ -61,7 +61,8 @@ class _Asked:
         rows = self.peers.events_of(item)
         shapes = self.peers.shapes(rows)
         events = [_seen(row) for row in rows]
-        fate = fate_of(self.run["status"], self.flow, stops_of(self.flow, events, self.peers), self.peers, item)
+        stops = stops_of(self.flow, events, self.peers)
+        fate = fate_of(self.run["status"], self.flow, stops, self.peers, item, self._seen_before(events))
         out = self._base(item, _name(rows), fate)
         out["journey"] = self._journey(rows, [evidence_of(row, shapes) for row in rows], fate)
         out["lineage"] = self._lineage(item, out["name"])
@@ -138,6 +139,11 @@ class _Asked:
                 stop["superseded"] = stage.step_id in self.flow.superseded
                 out.append(stop)
         return out
+
+    def _seen_before(self, events: Sequence[Seen]) -> Stage | None:
+        """The last superseded attempt that has events of an item."""
+        held = {event.step_id for event in events} & self.flow.superseded
+        return max((one for one in self.stages if one.step_id in held), key=lambda one: one.position, default=None)
 
     def _in_order(self) -> list[Stage]:
         """Dataflow order; a superseded attempt stands before what started after it."""

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import heapq
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from dxray.server.reasoning.conservation import is_complete
 from dxray.server.reasoning.shown import Row, parsed
+
+# What the ids of steps begin with that came from another process than the one that began the run: resumed, joined,
+# forked, or begun under an id of the user's. Their positions count from the second in which that process came in.
+_ORIGIN = re.compile(r"([a-z][0-9a-f]{6}\.)[0-9]+")
+_SECONDS = 1_000_000_000  # positions below are of the process that began the run
+FIRST = "s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +44,20 @@ class Stage:
     decided: bool = False  # it chose: it has a decision, or a winner
     cutoff: int | None = None
     failed: bool = False  # an exception left it
+    linked: bool = True  # it, or the process it ran in, knew what came before it
+    started_at: int | None = None
+    ended_at: int | None = None
+
+    @property
+    def origin(self) -> str:
+        """The process it comes from; `FIRST` is the one that began the run."""
+        found = _ORIGIN.fullmatch(self.step_id)
+        return found[1] if found else FIRST
+
+    @property
+    def beside(self) -> bool:
+        """Whether its process worked beside the one that began the run, or one that resumed it."""
+        return self.origin[0] in "jf"
 
     @property
     def _chooses(self) -> bool:
@@ -68,7 +89,7 @@ class Flow:
 
     stages: tuple[Stage, ...]
     superseded: frozenset[str] = frozenset()
-    holes: frozenset[int] = frozenset()  # positions of which no step arrived
+    holes: Mapping[str, int] = field(default_factory=dict)  # by origin, the last position of which no step arrived
     parents: Mapping[str, str] = field(default_factory=dict)
     _before: Mapping[str, frozenset[str]] = field(default_factory=dict)  # all ancestors
     _next: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -89,9 +110,9 @@ class Flow:
         """Whether there are steps inside this one."""
         return step_id in self.parents.values()
 
-    def missing_after(self, position: int) -> bool:
-        """Whether a step that started later than this did not arrive."""
-        return any(hole > position for hole in self.holes)
+    def missing_after(self, latest: Sequence[Stage]) -> bool:
+        """Whether a step that may have started later than all of these did not arrive."""
+        return any(all(_may_follow(origin, hole, stage) for stage in latest) for origin, hole in self.holes.items())
 
     def successors(self, step_id: str) -> list[Stage]:
         """The steps that take this one's items."""
@@ -130,6 +151,9 @@ def _stage(row: Row, run_losses: bool, decides: bool) -> Stage:
         decided=decides or bool(row["selected"]),
         cutoff=row["cutoff"],
         failed=row["error"] is not None,
+        linked=row["after"] is not None,
+        started_at=row["started_at"],
+        ended_at=row["ended_at"],
     )
 
 
@@ -146,30 +170,82 @@ def flow_of(stages: Sequence[Stage]) -> Flow:
         before[one] = frozenset(direct).union(*(before[source] for source in direct))
         for source in direct:
             following[source].append(one)
-    positions = {stage.position for stage in stages}
     known = {stage.step_id for stage in stages}
     return Flow(
         tuple(counted[one] for one in order),
         frozenset(superseded),
-        frozenset(range(max(positions, default=-1) + 1)) - positions if len(positions) < 10_000 else frozenset(),
+        _holes(stages),
         {one: stage.parent for one, stage in counted.items() if stage.parent in known and stage.parent != one},
         before,
         {one: tuple(nexts) for one, nexts in following.items()},
     )
 
 
-def _superseded(stages: Sequence[Stage]) -> set[str]:
-    """Of one name under one parent the highest attempt counts; what ran inside an earlier one went with it."""
-    last: dict[tuple[str | None, str], int] = {}
+def _holes(stages: Sequence[Stage]) -> dict[str, int]:
+    """Of each origin the last position between its steps that none has. The first origin counts from 0."""
+    taken = {stage.position for stage in stages}
+    by_origin: dict[str, set[int]] = {}
     for stage in stages:
-        key = (stage.parent, stage.name)
-        last[key] = max(last.get(key, 0), stage.attempt)
-    out = {stage.step_id for stage in stages if stage.attempt < last[stage.parent, stage.name]}
+        if stage.origin[0] == "f" and stage.position < _SECONDS:
+            continue  # a step that was open at the fork goes on under its old position
+        by_origin.setdefault(stage.origin, {-1} if stage.origin == FIRST else set()).add(stage.position)
+    holes: dict[str, int] = {}
+    for origin, some in by_origin.items():
+        later = sorted(some, reverse=True)
+        for position, before in zip(later, later[1:], strict=False):
+            hole = position - 1
+            while hole > before and hole in taken:
+                hole -= 1
+            if hole > before:
+                holes[origin] = hole
+                break
+    return holes
+
+
+def _may_follow(origin: str, position: int, stage: Stage) -> bool:
+    """Whether a step of that origin and position may have started after `stage`: processes side by side may."""
+    beside = origin[0] in "jf" or stage.beside
+    return position > stage.position or (beside and origin != stage.origin)
+
+
+def _superseded(stages: Sequence[Stage]) -> set[str]:
+    """Failed steps that were tried again, and attempts before the last one; what ran inside them went with them."""
+    groups: dict[tuple[str | None, str, str], list[Stage]] = {}
+    for stage in stages:
+        groups.setdefault((stage.parent, stage.name, stage.origin if stage.beside else FIRST), []).append(stage)
+    out: set[str] = set()
+    for group in groups.values():
+        out |= _tried_again(sorted(group, key=lambda stage: (stage.position, stage.attempt)))
     while True:
         inside = {stage.step_id for stage in stages if stage.parent in out and stage.step_id not in out}
         if not inside:
             return out
         out |= inside
+
+
+def _tried_again(group: Sequence[Stage]) -> set[str]:
+    """Of steps of one name, in order: a failed one by any later attempt of a higher number; one that did not fail
+    only where the numbers go up from it without a break, to one that began after it and did not fail either."""
+    out: set[str] = set()
+    highest = 0  # attempt of those that come after
+    climbing: list[Stage] = []  # the attempts that follow directly, each of a higher number
+    for stage in reversed(group):
+        if climbing and not _is_next(stage, climbing[-1]):
+            climbing = []
+        if stage.failed:
+            if stage.attempt < highest:
+                out.add(stage.step_id)
+        elif any(not later.failed and _is_next(stage, later) for later in climbing):
+            out.add(stage.step_id)
+        highest = max(highest, stage.attempt)
+        climbing.append(stage)
+    return out
+
+
+def _is_next(stage: Stage, later: Stage) -> bool:
+    """Whether `later` can be another attempt at what `stage` did: of a higher number, and not at the same time."""
+    overlap = stage.ended_at is not None and later.started_at is not None and later.started_at < stage.ended_at
+    return stage.attempt < later.attempt and stage.position < later.position and not overlap
 
 
 def _sources(stage: Stage, stages: Sequence[Stage], counted: Mapping[str, Stage]) -> set[str]:
@@ -185,7 +261,9 @@ def _sources(stage: Stage, stages: Sequence[Stage], counted: Mapping[str, Stage]
     found: set[str] = set()
     seen: set[str] = set()
     parent = by_id.get(stage.parent or "")
-    named = list(stage.after) or (list(parent.after) if parent is not None and parent is not stage else [])
+    named = [*stage.after, *_elsewhere(stage, stages, by_id)]
+    if not named and parent is not None and parent is not stage:
+        named = list(parent.after)
     while named:
         source = by_id.get(named.pop())
         if source is None or source.step_id in seen or source.step_id == stage.step_id:
@@ -200,15 +278,44 @@ def _sources(stage: Stage, stages: Sequence[Stage], counted: Mapping[str, Stage]
     return found
 
 
+def _elsewhere(stage: Stage, stages: Sequence[Stage], by_id: Mapping[str, Stage]) -> list[str]:
+    """What other processes did last before a step began, where nobody said what it comes after.
+
+    A process that resumed or joined the run begins after the last step of those before it, and the next step of
+    these takes what processes beside them did meanwhile.
+    """
+    began, origin = stage.started_at, stage.origin
+    starts = not stage.linked and origin[0] in "rjf"
+    if began is None or not (starts or (stage.after_inferred and not stage.beside)):
+        return []
+    before = [
+        one
+        for one in stages
+        if one.parent == stage.parent and one.origin != origin and one.ended_at is not None and one.ended_at <= began
+    ]
+    found: list[Stage] = []
+    if starts:
+        line = [one for one in before if not one.beside]
+        found = sorted(line, key=lambda one: (one.ended_at, one.position))[-1:]
+    if not stage.beside:
+        last = [*found, *(by_id[one] for one in stage.after if one in by_id)]
+        since = max((one.started_at for one in last if one.started_at is not None), default=0)
+        meanwhile = [one for one in before if one.beside and (one.ended_at or 0) > since]
+        taken = {step for one in meanwhile for step in one.after}
+        found += [one for one in meanwhile if one.step_id not in taken]
+    return [one.step_id for one in found]
+
+
 def _standing_for(source: Stage, stage: Stage, counted: Mapping[str, Stage]) -> set[str]:
     """The later attempt of a superseded step, unless it ran after `stage` or is `stage`."""
-    return {
-        one.step_id
+    later = [
+        one
         for one in counted.values()
         if (one.parent, one.name) == (source.parent, source.name)
-        and one.position < stage.position
-        and one.step_id != stage.step_id
-    }
+        and one.attempt > source.attempt
+        and source.position < one.position < stage.position
+    ]
+    return {min(later, key=lambda one: one.position).step_id} if later else set()
 
 
 def _sorted(counted: Mapping[str, Stage], edges: Mapping[str, set[str]]) -> list[str]:

@@ -112,10 +112,15 @@ def _by_cutoff(stage: Stage, score: float, outcome: str | None, peers: Peers) ->
     return "accepted" if above + level <= stage.cutoff else None
 
 
-def fate_of(status: str, flow: Flow, stops: Sequence[Stop], peers: Peers, item: str) -> Fate:
-    """The verdict on an item with these stops, in a run of this status."""
+def fate_of(
+    status: str, flow: Flow, stops: Sequence[Stop], peers: Peers, item: str, seen_before: Stage | None = None
+) -> Fate:
+    """The verdict on an item with these stops, in a run of this status.
+
+    `seen_before`: the last superseded attempt that has events of the item.
+    """
     if not stops:
-        return _never_seen(status, flow, peers)
+        return _never_seen(status, flow, peers, seen_before)
     mixed = _two_things(flow, stops) or _renumbered(flow, stops, peers, item)
     if mixed is not None:
         return Fate("unknown", stops[-1], stops[-1].stage, mixed)
@@ -194,7 +199,7 @@ def _takers(flow: Flow, stage: Stage) -> list[Stage]:
     """The steps that take a step's items.
 
     Looked through are a step that only groups others, and the next turn of a loop that brings items in
-    (a search for each keyword): it follows the turn before, and takes nothing of it.
+    (a search for each keyword) or that resumes the run (an approval at a time): it takes nothing of the turn before.
     """
     found: list[Stage] = []
     waiting, seen = list(flow.successors(stage.step_id)), set()
@@ -204,7 +209,8 @@ def _takers(flow: Flow, stage: Stage) -> list[Stage]:
             continue
         seen.add(one.step_id)
         grouping = one.silent and flow.has_inside(one.step_id)
-        turn = one.after_inferred and one.produced and (one.name, one.parent) == (stage.name, stage.parent)
+        again = (one.name, one.parent) == (stage.name, stage.parent)
+        turn = again and ((one.after_inferred and one.produced) or (not one.linked and one.origin != stage.origin))
         if grouping or turn:
             waiting += flow.successors(one.step_id)
         else:
@@ -216,7 +222,8 @@ def _missing_from(status: str, flow: Flow, stop: Stop, taker: Stage, peers: Peer
     """The item went on from `stop`, and `taker` has no event of it."""
     if status != "completed" and (not taker.ended or taker.failed):
         return Fate("interrupted", stop, taker)
-    if _was_not_at(flow, taker, peers):
+    resumed = taker.origin != stop.stage.origin and taker.origin[0] == stop.stage.origin[0] == "r"
+    if not resumed and _was_not_at(flow, taker, peers):  # who resumes a run may go on with some of its items
         return Fate("lost", stop, taker)
     return Fate("unknown", stop, taker, _not_said(taker))
 
@@ -301,8 +308,7 @@ def _unless_lost_events(flow: Flow, fate: Fate, latest: Sequence[Stop], settled:
     for stage in flow.stages:
         if stage.lossy and stage.step_id not in settled:
             return Fate("unknown", fate.stop, stage, _events_lost(stage))
-    last = max(stop.stage.position for stop in latest)
-    if flow.missing_after(last):
+    if flow.missing_after([stop.stage for stop in latest]):
         return Fate("unknown", fate.stop, fate.at, _STEP_LOST)
     return fate
 
@@ -368,14 +374,25 @@ def _counts_up(ids: Collection[str]) -> bool:
     return set(ids) in ({str(n) for n in range(len(ids))}, {str(n) for n in range(1, len(ids) + 1)})
 
 
-def _never_seen(status: str, flow: Flow, peers: Peers) -> Fate:
+def _never_seen(status: str, flow: Flow, peers: Peers, seen_before: Stage | None) -> Fate:
     if status != "completed":
         return Fate("interrupted", None, flow.stages[-1] if flow.stages else None)
+    if seen_before is not None:
+        return Fate("unknown", None, seen_before, _only_before(seen_before))
     unknown = _may_have_been_there(flow, peers)
     if unknown is not None:
         return Fate("unknown", None, unknown[0], unknown[1])
     doors = [stage for stage in flow.stages if stage.produced] or list(flow.stages[:1])
     return Fate("never_retrieved", None, doors[-1])
+
+
+def _only_before(stage: Stage) -> Unknown:
+    how = "failed" if stage.failed else "was tried again"
+    return Unknown(
+        "not_recorded",
+        f"attempt {stage.attempt} of {stage.name} had the item and {how}, and no event after that names it",
+        f"name the item again in the later attempt of {stage.name}, or in the step that goes on with it",
+    )
 
 
 def _may_have_been_there(flow: Flow, peers: Peers) -> tuple[Stage | None, Unknown] | None:
@@ -384,7 +401,7 @@ def _may_have_been_there(flow: Flow, peers: Peers) -> tuple[Stage | None, Unknow
         return None, Unknown(
             "not_recorded", "this run recorded no items", "call step.produce(item_id) where items enter"
         )
-    if flow.missing_after(-1):
+    if flow.missing_after(()):
         return None, _STEP_LOST
     for stage in flow.stages:
         if stage.lossy:

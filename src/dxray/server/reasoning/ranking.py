@@ -27,14 +27,17 @@ def standing(item: str, stage: Stage, scores: Mapping[str, float], winners: Coll
     rank = None if own is None else 1 + sum(other > own for other in scores.values())
     taken = [winner for winner in winners if winner in scores]
     cutoff = stage.cutoff if stage.cutoff is not None else (len(winners) or None)
+    level = False  # across the cut-off: then nobody knows who of them was the last to be taken
     if not winners and stage.cutoff:
-        taken = sorted(scores, key=lambda one: (-scores[one], one))[: stage.cutoff]
+        order = sorted(scores, key=lambda one: (-scores[one], one))
+        taken, left = order[: stage.cutoff], order[stage.cutoff :]
+        level = bool(left) and scores[left[0]] == scores[taken[-1]]
     last_in = min(taken, key=lambda one: (scores[one], one), default=None)
     last_score = None if last_in is None else scores[last_in]
     if last_in is None and len(winners) == 1:
         last_in = next(iter(winners))
     gap = None if own is None or last_score is None or last_in == item else last_score - own
-    return Standing(rank, len(scores), cutoff, gap, None if last_in == item else last_in, last_score)
+    return Standing(rank, len(scores), cutoff, gap, None if level or last_in == item else last_in, last_score)
 
 
 @dataclass(frozen=True, slots=True)

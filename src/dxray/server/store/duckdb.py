@@ -243,15 +243,16 @@ class DuckReader:
         wanted = list(columns or SOURCES[source])
         late = [name for name in wanted if name in LATE.get(source, ())]
         first = [name for name in wanted if name not in late]
-        if late and "run_id" not in first:
-            first.append("run_id")
+        if late:  # they are joined to the page by `run_id`, and that needs its order again
+            first += [one for one in dict.fromkeys(("run_id", *_names(order))) if one not in first]
         head = ", ".join("x." + column_name(source, name) for name in first)
         conditions = self._where(source, where)
         sql = f"SELECT {head} FROM ({_SOURCES[source]}) x {conditions.sql()}{self._order(source, order)}"  # noqa: S608
         if limit is not None:
             sql += f" LIMIT {conditions.bind(limit)} OFFSET {conditions.bind(offset)}"
         if late:
-            sql = f"WITH page AS ({sql}) {_SOURCES['late_' + source]}"
+            again = self._order(source, order, "page")
+            sql = f"WITH page AS ({sql}) {_SOURCES['late_' + source]}{again}"
         small = limit is not None and limit <= SMALL
         schema = self._schema(source, [*first, *late]) if small else None
         return self._store.read(source, sql, conditions.values, schema).select(wanted)
@@ -275,12 +276,16 @@ class DuckReader:
         where.values["project"] = self._project
         return where
 
-    def _order(self, source: str, order: Sequence[str]) -> str:
+    def _order(self, source: str, order: Sequence[str], of: str = "x") -> str:
         parts = [
-            f"x.{column_name(source, name.removeprefix('-'))} {'DESC' if name.startswith('-') else 'ASC'} NULLS LAST"
+            f"{of}.{column_name(source, name.removeprefix('-'))} {'DESC' if name.startswith('-') else 'ASC'} NULLS LAST"
             for name in order
         ]
         return " ORDER BY " + ", ".join(parts) if parts else ""
+
+
+def _names(order: Sequence[str]) -> list[str]:
+    return [name.removeprefix("-") for name in order]
 
 
 _ARROW = {
