@@ -229,3 +229,15 @@ def test_a_run_without_anything_is_a_run(api: TestClient) -> None:
     assert api.get("/runs/r").json()["steps"] == []
     assert api.get("/runs/r/events").json() == {"events": [], "next_cursor": None}
     assert api.get("/runs/r/why?item=1").json()["verdict"] == "unknown"
+
+
+def test_few_of_many_runs_are_the_newest_in_order(api: TestClient) -> None:
+    ids = [f"run{n:02}" for n in range(40)]
+    for n in sorted(range(40), key=lambda n: n * 7 % 40):
+        started = f"2026-01-01T00:{n // 2:02}:00Z"  # two at a time, then the later id comes first
+        api.post("/runs", json={"run_id": ids[n], "pipeline": "p", "started_at": started, "steps": [{"name": "a"}] * 2})
+    for limit in (1, 2, 3, 5, 7, 40):
+        for offset in (0, 1, 10):
+            found = api.get("/runs", params={"limit": limit, "offset": offset}).json()["runs"]
+            assert [run["run_id"] for run in found] == ids[::-1][offset : offset + limit]
+            assert {run["step_count"] for run in found} == {2}

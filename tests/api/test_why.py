@@ -230,3 +230,133 @@ def test_rules_that_were_asked_and_rules_that_were_not(api: TestClient) -> None:
     assert (undecided["verdict"], undecided["unknown"]["cause"]) == ("unknown", "not_recorded")
     again = api.post("/ingest", content=pack_batch("me", 1, "default", map(pack_record, found)), headers=ZSTD).json()
     assert again == {"accepted": 0, "rejected": [], "duplicate": True}
+
+
+def made_of(api: TestClient, *records: Run | Step | Events, project: str = "default", producer: str = "me") -> None:
+    body = pack_batch(producer, 1, project, map(pack_record, records))
+    assert api.post("/ingest", content=body, headers=ZSTD).json()["rejected"] == []
+
+
+def begun(step_id: str, name: str, position: int, at: int, events: dict[str, Op], **more: Any) -> tuple[Step, Events]:
+    made = Step(
+        run_id="r",
+        step_id=step_id,
+        version=1,
+        name=name,
+        position=position,
+        started_at=at,
+        ended_at=at + 5,
+        events=len(events),
+        **more,
+    )
+    ops = bytes(events.values())
+    return made, Events(
+        run_id="r", step_id=step_id, first=0, at=at, ops=ops, ids=list(events), a=[None] * len(ops), b=[None] * len(ops)
+    )
+
+
+RUN = Run(run_id="r", version=1, pipeline="p", status="completed")
+SEARCH = begun("s1", "search", 0, 10, dict.fromkeys("abcd", Op.PRODUCED))
+FILTER = begun(
+    "s2", "filter", 1, 20, {"a": Op.REJECTED} | dict.fromkeys("bcd", Op.ACCEPTED), after=["s1"], input_count=4
+)
+
+
+def verdicts(api: TestClient, items: str) -> list[tuple[str, str | None]]:
+    return [(found["verdict"], found["step_name"]) for found in (why(api, item, "r") for item in items)]
+
+
+def test_what_a_resumed_process_decides_comes_after_all_before(api: TestClient) -> None:
+    decided = {"b": Op.ACCEPTED, "c": Op.REJECTED, "d": Op.ACCEPTED}
+    approve = begun("rabc123.1790000001", "approve", 1_790_000_000, 100, decided)
+    publish = begun(
+        "rabc124.1790000101",
+        "publish",
+        1_790_000_100,
+        200,
+        {"b": Op.ACCEPTED, "d": Op.REJECTED},
+    )
+    made_of(api, RUN, *SEARCH, *FILTER, *approve, *publish)
+    assert verdicts(api, "abcd") == [
+        ("rejected", "filter"),
+        ("survived", "publish"),
+        ("rejected", "approve"),
+        ("rejected", "publish"),
+    ]
+    assert verdicts(api, "z") == [("never_retrieved", "search")]
+
+
+def test_approvals_one_at_a_time_lose_nothing(api: TestClient) -> None:
+    turns = [
+        begun(f"rabc12{n}.{1_790_000_001 + n}", "approve", 1_790_000_000 + n, 100 + 10 * n, {item: Op.ACCEPTED})
+        for n, item in enumerate("bcd")
+    ]
+    made_of(api, RUN, *SEARCH, *FILTER, *(record for turn in turns for record in turn))
+    assert verdicts(api, "bcd") == [("survived", "approve")] * 3
+
+
+def test_processes_that_join_a_run_work_on_items_of_the_steps_before(api: TestClient) -> None:
+    checks = [
+        begun(f"jabc12{n}.1790000001", "check", 1_790_000_000, 30 + n, {item: op})
+        for n, (item, op) in enumerate({"b": Op.ACCEPTED, "c": Op.REJECTED, "d": Op.ACCEPTED}.items())
+    ]
+    rank = begun("s3", "rank", 2, 50, {"b": Op.ACCEPTED, "d": Op.REJECTED}, after=["s2"], after_inferred=True)
+    made_of(api, RUN, *SEARCH, *FILTER, *(record for check in checks for record in check), *rank)
+    assert verdicts(api, "abcd") == [
+        ("rejected", "filter"),
+        ("survived", "rank"),
+        ("rejected", "check"),
+        ("rejected", "rank"),
+    ]
+    assert verdicts(api, "z") == [("never_retrieved", "search")]
+
+
+def test_a_process_that_joins_inside_a_step_belongs_to_it(api: TestClient) -> None:
+    call = begun("s3", "call", 2, 30, {}, after=["s2"], after_inferred=True)
+    inside = begun(
+        "jabc123.1790000001", "check", 1_790_000_000, 31, {"b": Op.ACCEPTED, "c": Op.REJECTED}, parent_step_id="s3"
+    )
+    rank = begun("s4", "rank", 3, 50, {"b": Op.ACCEPTED}, after=["s3"], after_inferred=True)
+    made_of(api, RUN, *SEARCH, *FILTER, *call, *inside, *rank)
+    assert verdicts(api, "abc") == [("rejected", "filter"), ("survived", "rank"), ("rejected", "check")]
+
+
+def test_a_failed_turn_of_a_loop_takes_nothing_of_the_others_away(api: TestClient) -> None:
+    turns = [
+        step("search", "produced", "itemA", error="no answer"),
+        step("search", "produced", "itemB", attempt=2),
+        step("search", "produced", "itemC"),
+    ]
+    api.post("/runs", json=chain(*turns))
+    assert verdicts(api, "z") == [("never_retrieved", "search")]
+    assert [why(api, item, "r")["verdict"] for item in ("itemB", "itemC")] == ["survived", "survived"]
+    failed = why(api, "itemA", "r")
+    assert (failed["verdict"], failed["unknown"]["cause"]) == ("unknown", "not_recorded")
+    assert "attempt 1 of search had the item and failed" in failed["sentence"]
+    assert [(row["outcome"], row["superseded"]) for row in failed["journey"]] == [("produced", True)]
+
+
+def test_a_tie_across_the_cutoff_is_not_decided(api: TestClient) -> None:
+    rank, scores = begun("s3", "rank", 2, 30, dict.fromkeys("abcd", Op.SCORED), after=["s1"], cutoff=2)
+    scores.a = [3, 2, 2, 1]
+    made_of(api, RUN, *SEARCH, rank, scores)
+    assert [found[0] for found in verdicts(api, "abcd")] == ["survived", "unknown", "unknown", "outranked"]
+    assert why(api, "d", "r")["into"] is None
+
+
+def test_an_item_may_have_an_empty_id(api: TestClient) -> None:
+    api.post("/runs", json=chain(step("search", "produced", "", "a"), step("keep", "rejected", "")))
+    assert verdicts(api, ["", "a"]) == [("rejected", "keep"), ("unknown", "search")]  # type: ignore[arg-type]
+    assert api.get("/runs/r/why").status_code == 422
+
+
+def test_an_empty_id_that_no_item_has_is_answered(asked: TestClient) -> None:
+    assert why(asked, "")["verdict"] == "never_retrieved"
+
+
+def test_what_is_recorded_for_another_project_is_read_here(api: TestClient) -> None:
+    made_of(api, RUN, *SEARCH, project="elsewhere")
+    assert api.get("/runs").json()["total"] == 1
+    assert verdicts(api, "a") == [("survived", "search")]
+    body = pack_batch("me", 1, "default", map(pack_record, (RUN, *SEARCH)))
+    assert api.post("/ingest", content=body, headers=ZSTD).json()["duplicate"] is True

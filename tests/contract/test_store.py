@@ -322,7 +322,9 @@ def as_chunk(rows: list[tuple[str, int, Any, float]], first: int = 0) -> Events:
         else:
             a.append(["n", None, None] if op == Op.PRODUCED_WITH else reason)
             b.append(score if op in (Op.SELECTED, Op.OUTRANKED) else "kind" if op == Op.REFERS else None)
-    return chunk([row[1] for row in rows], [row[0] for row in rows], a, b, first=first, rules=[Rule("f", "<", "1", "rule")])
+    return chunk(
+        [row[1] for row in rows], [row[0] for row in rows], a, b, first=first, rules=[Rule("f", "<", "1", "rule")]
+    )
 
 
 def counted(store: DuckStore) -> dict[str, Any]:

@@ -87,7 +87,7 @@ def test_every_table_has_its_columns() -> None:
     assert {name: table.schema for name, table in made.items() if name in SCHEMAS} == {
         name: SCHEMAS[name] for name in ("runs", "steps", "decisions", "rules", "shapes")
     }
-    assert made["runs"]["started_at"].to_pylist() == [7]  # the server's clock, where the run says nothing
+    assert made["runs"]["started_at"].to_pylist() == [None]  # the store says when it first heard of the run
     assert made["lineage"].select(["item_id", "parent_id"]).to_pylist() == [
         {"item_id": "a", "parent_id": "x"},
         {"item_id": "a", "parent_id": "7"},
@@ -115,7 +115,9 @@ def test_nul_is_replaced_and_marked() -> None:
 
 def test_sampling_is_said() -> None:
     made = rows(
-        chunk([1, 1, 2], ["a", "b", "c"], None, [{"k": 1}, False, {"k": 2}], p=0.01, kept={2: "reason"}, by={0: "model"})
+        chunk(
+            [1, 1, 2], ["a", "b", "c"], None, [{"k": 1}, False, {"k": 2}], p=0.01, kept={2: "reason"}, by={0: "model"}
+        )
     )
     assert '"p":0.01' in made[0]["extra"]
     assert '"decided_by":"model"' in made[0]["extra"]

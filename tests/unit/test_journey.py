@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dxray.server.reasoning.flow import Stage, flow_of
 from dxray.server.reasoning.journey import Fate, Seen, fate_of, stops_of
+from dxray.server.reasoning.ranking import standing
 
 KEPT = ("accepted", "selected")
 
@@ -59,7 +61,8 @@ class World:
         flow = flow_of(self.counted())
         mine = [event for rows in self.events.values() for one, event in rows if one == item]
         peers = Peers(self)
-        return fate_of(self.status, flow, stops_of(flow, mine, peers), peers, item)
+        gone = [one for one in self.stages if one.step_id in {event.step_id for event in mine} & flow.superseded]
+        return fate_of(self.status, flow, stops_of(flow, mine, peers), peers, item, gone[-1] if gone else None)
 
 
 class Peers:
@@ -368,3 +371,84 @@ def test_steps_inside_a_step_are_part_of_the_flow() -> None:
     assert told(world.fate("b")) == ("rejected", "size")
     assert told(world.fate("c")) == ("selected", "best")
     assert told(world.fate("z")) == ("never_retrieved", "search")
+
+
+NOW = 1_790_000_000
+
+
+def at(step_id: str, position: int) -> Stage:
+    return Stage(step_id, "x", position=position)
+
+
+@pytest.mark.parametrize(
+    ("steps", "holes"),
+    [
+        ([("s1", 0), ("s2", 1), ("rabc123.1790000001", NOW)], {}),
+        ([("s1", 0), ("jabc123.1790000001", NOW), ("jabc124.1790000006", NOW + 5)], {}),
+        ([("s1", 0), ("s3", 2), ("fabc123.3", 2), ("s2", 1), ("fabc123.1", 0), ("fabc123.1790000001", NOW)], {}),
+        ([("xabc123.1790000001", NOW), ("xabc123.1790000002", NOW + 1)], {}),
+        ([("search", 0), ("s2", 1), ("rank7", 2)], {}),
+        ([("s2", 1)], {"s": 0}),
+        ([("s1", 0), ("s6", 5), ("rabc123.1790000001", NOW)], {"s": 4}),
+        ([("s1", 0), ("rabc123.1790000001", NOW), ("rabc123.1790000003", NOW + 2)], {"rabc123.": NOW + 1}),
+    ],
+)
+def test_what_is_missing_is_counted_in_each_process_by_itself(steps: list[tuple[str, int]], holes: object) -> None:
+    assert flow_of([at(*one) for one in steps]).holes == holes
+
+
+def test_a_step_missing_beside_or_after_leaves_nothing_certain() -> None:
+    flow = flow_of([at("s1", 0), at("s3", 2), at("rabc123.1790000001", NOW), at("jabc123.1790000001", NOW)])
+    assert flow.missing_after([flow.stage("s1")])
+    assert not flow.missing_after([flow.stage("s3")])
+    assert not flow.missing_after([flow.stage("rabc123.1790000001")])
+    assert flow.missing_after([flow.stage("jabc123.1790000001")])
+
+
+def tried(*attempts: tuple[int, bool]) -> list[int]:
+    """The places of the superseded; each attempt with whether it failed."""
+    stages = [Stage(f"s{n + 1}", "search", None, n, number, failed=bad) for n, (number, bad) in enumerate(attempts)]
+    return [int(one[1:]) - 1 for one in sorted(flow_of(stages).superseded)]
+
+
+def test_only_what_was_tried_again_is_superseded() -> None:
+    assert tried((1, True), (2, False)) == [0]
+    assert tried((1, True), (2, True), (3, False)) == [0, 1]
+    assert tried((1, True), (2, False), (1, False)) == [0]  # each turn of a loop its own call
+    assert tried((1, False), (1, True), (2, False), (1, False)) == [1]
+    assert tried((1, True), (1, False)) == []
+    assert tried((2, False), (1, False)) == []
+    assert tried((1, False), (2, False), (3, False)) == [0, 1]  # by the user's own numbers
+    assert tried((1, False), (2, True)) == []
+    assert tried((1, False), (2, True), (3, False)) == [0, 1]
+
+
+def test_attempts_at_the_same_time_are_of_different_calls() -> None:
+    first = Stage("s1", "search", None, 0, 1, started_at=0, ended_at=9)
+    other = Stage("s2", "search", None, 1, 2, started_at=5, ended_at=8)
+    assert flow_of([first, other]).superseded == frozenset()
+    assert flow_of([first, replace(other, started_at=9)]).superseded == {"s1"}
+
+
+def test_a_failed_search_in_a_loop_takes_nothing_of_the_others_away() -> None:
+    world = World()
+    last: list[str] = []
+    for turn, (word, attempt) in enumerate((("A", 1), ("B", 2), ("C", 1))):
+        here = world.step("search", last, 0, type="retrieve", attempt=attempt)
+        world.stages[-1] = replace(world.stages[-1], after_inferred=turn > 0, failed=turn == 0)
+        world.say(here, f"item{word}", "produced")
+        last = [here]
+    assert told(world.fate("itemC")) == ("survived", "search")
+    assert told(world.fate("itemB")) == ("survived", "search")
+    only_failed = world.fate("itemA")
+    assert only_failed.verdict == "unknown"
+    assert only_failed.unknown is not None
+    assert only_failed.unknown.detail == "attempt 1 of search had the item and failed, and no event after that names it"
+    assert world.fate("ghost").verdict == "never_retrieved"
+
+
+def test_who_took_the_place_is_not_said_of_a_tie_across_the_cutoff() -> None:
+    rank = Stage("s1", "rank", cutoff=2)
+    tied = standing("d", rank, {"a": 3.0, "b": 2.0, "c": 2.0, "d": 1.0}, ())
+    assert (tied.last_in, tied.rank, tied.gap) == (None, 4, 1.0)
+    assert standing("d", rank, {"a": 3.0, "b": 2.0, "d": 1.0}, ()).last_in == "b"

@@ -92,8 +92,8 @@ class Fields:
     def _fill(self, record: Any, project: str) -> None:
         """Put the shared parts into a record, in the background where they are encoded."""
         record.started_at = self._started_at
+        record.ended_at = self._ended_at
         if self._ended_at is not None and self._started_at is not None:
-            record.ended_at = self._ended_at
             record.duration_ms = (self._ended_at - self._started_at) / 1000
         record.error = self._error
         for name, text in (self._texts or {}).items():

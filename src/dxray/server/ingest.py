@@ -100,6 +100,14 @@ class Group:
     part_rows: int = 0
     rows: int = 0
 
+    def add(self, sent: Sent) -> int:
+        """Take records; gives the rows that are not in a part yet."""
+        rows = sum(len(r.ops) if type(r) is Events else 1 for r in sent.records)
+        self.sent.append(sent)
+        self.rows += rows
+        self.part_rows += rows
+        return self.part_rows
+
 
 class Ingest:
     """Takes batches and whole runs for one store, from any thread."""
@@ -259,19 +267,12 @@ class Ingest:
         group.submissions.append(submission)
         try:
             for sent in _records(submission, batch):
-                group.sent.append(sent)
-                self._count_in(group, sent)
+                if group.add(sent) >= PART_ROWS:
+                    self._build_part(group)
         except Exception:
             log.exception("a batch could not be decoded; it is tried again alone")
             group.sent.clear()
             group.parts.append(_POISON)
-
-    def _count_in(self, group: Group, sent: Sent) -> None:
-        rows = sum(len(r.ops) if type(r) is Events else 1 for r in sent.records)
-        group.rows += rows
-        group.part_rows += rows
-        if group.part_rows >= PART_ROWS:
-            self._build_part(group)
 
     def _is_known(self, key: tuple[str, str, int], submission: Submission) -> bool:
         """Whether the batch is committed, or on its way: then it gets its answer with the first one."""
@@ -312,8 +313,7 @@ class Ingest:
         self.counters.posted += 1
         submission.receipt = True
         group.submissions.append(submission)
-        group.sent.append(sent)
-        self._count_in(group, sent)
+        group.add(sent)
 
     def _build_part(self, group: Group) -> None:
         if not group.sent:

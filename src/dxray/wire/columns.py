@@ -230,9 +230,8 @@ def _check_rule_numbers(record: Events, ops: bytes) -> None:
 
 
 def _run_row(sent: Sent, run: Run) -> tuple[Any, ...]:
-    started_at = sent.received_at if run.started_at is None else run.started_at
     row = (
-        sent.project, run.run_id, run.version, run.pipeline, run.status, started_at, run.ended_at,
+        sent.project, run.run_id, run.version, run.pipeline, run.status, run.started_at, run.ended_at,
         _finite(run.duration_ms), run.input, run.output, run.error, run.metadata, run.environment, run.code_version,
         run.variant, run.parent_run_id, run.trace_id, run.input_fingerprint, run.output_fingerprint,
         _json(run.losses), _json(run.marks), sent.producer, sent.received_at, sent.request_hash,

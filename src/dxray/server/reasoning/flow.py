@@ -6,6 +6,7 @@ import heapq
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from dxray.server.reasoning.conservation import is_complete
@@ -192,7 +193,7 @@ def _holes(stages: Sequence[Stage]) -> dict[str, int]:
     holes: dict[str, int] = {}
     for origin, some in by_origin.items():
         later = sorted(some, reverse=True)
-        for position, before in zip(later, later[1:], strict=False):
+        for position, before in pairwise(later):
             hole = position - 1
             while hole > before and hole in taken:
                 hole -= 1

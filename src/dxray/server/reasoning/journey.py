@@ -209,13 +209,16 @@ def _takers(flow: Flow, stage: Stage) -> list[Stage]:
             continue
         seen.add(one.step_id)
         grouping = one.silent and flow.has_inside(one.step_id)
-        again = (one.name, one.parent) == (stage.name, stage.parent)
-        turn = again and ((one.after_inferred and one.produced) or (not one.linked and one.origin != stage.origin))
-        if grouping or turn:
+        if grouping or _is_next_turn(stage, one):
             waiting += flow.successors(one.step_id)
         else:
             found.append(one)
     return found
+
+
+def _is_next_turn(stage: Stage, one: Stage) -> bool:
+    again = (one.name, one.parent) == (stage.name, stage.parent)
+    return again and (bool(one.after_inferred and one.produced) or (not one.linked and one.origin != stage.origin))
 
 
 def _missing_from(status: str, flow: Flow, stop: Stop, taker: Stage, peers: Peers) -> Fate:
@@ -268,7 +271,7 @@ def _combined(fates: Sequence[Fate], flow: Flow) -> Fate:
 def _unless_elsewhere(flow: Flow, fate: Fate, stops: Sequence[Stop], settled: Collection[str], peers: Peers) -> Fate:
     """A parallel step that kept no full record may have had the item too, and a later word on it."""
     held = {stop.stage.step_id for stop in stops}
-    waiting = [taker for stop in stops if stop.outcome in KEPT for taker in flow.successors(stop.stage.step_id)]
+    waiting = [taker for stop in stops if stop.outcome in KEPT for taker in _takers(flow, stop.stage)]
     for stop in stops:
         before = flow.ancestors(stop.stage.step_id)
         if not before & held and all(event.outcome != "produced" for event in stop.events):

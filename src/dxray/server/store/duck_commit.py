@@ -92,11 +92,33 @@ def _replace(con: Con, name: str, table: pa.Table) -> None:
             best[one] = version
             newest[one] = row
     replaced = present.keys() & newest.keys()
+    chosen = table if len(newest) == table.num_rows else table.take(pa.array(list(newest.values()), pa.int64()))
+    if name == "runs" and chosen["started_at"].null_count:
+        chosen = _completed(con, chosen, table)
     if replaced:
         con.execute(_INSERT["drop"].format(table=name, key=key), _span(run_ids, replaced))
     if newest:
-        chosen = table if len(newest) == table.num_rows else table.take(pa.array(list(newest.values())))
         _run(con, _INSERT["append"].format(table=name), chosen)
+
+
+def _completed(con: Con, chosen: pa.Table, incoming: pa.Table) -> pa.Table:
+    """Runs with what their earlier versions say. A process that resumes a run knows only what it adds itself."""
+    rows = chosen.to_pylist()
+    partial = [row["run_key"] for row in rows if row["started_at"] is None]
+    span = _span([row["run_id"] for row in rows], partial)
+    earlier = query(con, _INSERT["runs_there"], span).to_pylist() + incoming.to_pylist()
+    earlier.sort(key=lambda row: int(row["version"]), reverse=True)
+    for row in rows:
+        if row["started_at"] is not None:
+            continue
+        for other in earlier:
+            if other["run_key"] == row["run_key"] and other["version"] < row["version"]:
+                row.update({name: other[name] for name, value in row.items() if value is None})
+        if row["started_at"] is None:
+            row["started_at"] = row["received_at"]  # when the server first heard of it
+        elif row["ended_at"] is not None and row["duration_ms"] is None:
+            row["duration_ms"] = (row["ended_at"] - row["started_at"]) / 1000
+    return pa.Table.from_pylist(rows, schema=chosen.schema)
 
 
 def _put_marks(con: Con, marks: Sequence[Mark]) -> None:
@@ -108,7 +130,8 @@ def _put_marks(con: Con, marks: Sequence[Mark]) -> None:
             "seen_at": pa.array([m.seen_at for m in marks], pa.int64()),
         }
     )
-    _run(con, _INSERT["drop_marks"], table)
+    producers = {"projects": [m.project for m in marks], "producers": [m.producer for m in marks]}
+    con.execute(_INSERT["drop_marks"], producers)
     _run(con, _INSERT["append"].format(table="marks"), table)
 
 

@@ -8,6 +8,10 @@ SELECT {key}, max(version) FROM {table}
 WHERE run_id BETWEEN $lo AND $hi AND {key} IN (SELECT unnest($keys))
 GROUP BY {key}
 
+-- name: runs_there
+-- Runs as they are now, to complete a version that knows only a part.
+SELECT * FROM runs WHERE run_id BETWEEN $lo AND $hi AND run_key IN (SELECT unnest($keys))
+
 -- name: drop
 -- Rows that are replaced.
 DELETE FROM {table} WHERE run_id BETWEEN $lo AND $hi AND {key} IN (SELECT unnest($keys))
@@ -25,7 +29,7 @@ QUALIFY row_number() OVER (PARTITION BY project, shape_id, key ORDER BY pipeline
 
 -- name: drop_marks
 -- Marks that are replaced.
-DELETE FROM marks m USING incoming n WHERE m.project = n.project AND m.producer = n.producer
+DELETE FROM marks WHERE (project, producer) IN (SELECT unnest($projects), unnest($producers))
 
 -- name: declared
 -- What steps declare.
