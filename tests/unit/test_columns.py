@@ -207,7 +207,7 @@ def test_past_the_limit_evidence_is_kept_as_text() -> None:
     assert back == [{f"k{i}": i, "nan": "NaN"} for i in range(20)]
     made = tables(chunk([1] * 20, list(range(20)), None, evidence), book=book)["events"].to_pylist()
     assert sum(r["shape_id"] is None for r in made) == 15
-    assert "not queryable" in made[-1]["extra"]
+    assert sum("not queryable" in (r["extra"] or "") for r in made) == 15, "whichever shapes came first"
     many = {f"k{i}": i for i in range(600)}
     assert stored([many]) == [many]
 
