@@ -463,7 +463,7 @@ def _joined(parts: list[Built]) -> dict[str, pa.Table]:
     for part in parts:
         for name, table in part.tables.items():
             tables.setdefault(name, []).append(table)
-    return {name: some[0] if len(some) == 1 else pa.concat_tables(some) for name, some in tables.items()}
+    return {name: some[0] if len(some) == 1 else pa.concat_tables(_alike(some)) for name, some in tables.items()}
 
 
 def _conflict(run_id: str) -> Conflict:
@@ -477,3 +477,13 @@ def _conflict(run_id: str) -> Conflict:
 def _settle(future: Future[Any], result: Any) -> None:
     with suppress(InvalidStateError):  # whoever asked has gone
         future.set_result(result)
+
+
+def _alike(tables: list[pa.Table]) -> list[pa.Table]:
+    """The tables with the same types: a part may hold a text column as a dictionary where another does not."""
+    schema = tables[0].schema
+    for number, field_ in enumerate(schema):
+        if any(table.schema.field(number).type != field_.type for table in tables):
+            plain = field_.type.value_type if pa.types.is_dictionary(field_.type) else field_.type
+            schema = schema.set(number, pa.field(field_.name, plain))
+    return [table if table.schema == schema else table.cast(schema) for table in tables]
