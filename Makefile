@@ -11,7 +11,7 @@ export UV_PROJECT_ENVIRONMENT := $(VENV)
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock demo test lint fmt bench-sdk bench-ingest bench-query clean
+.PHONY: help setup lock demo test fuzz lint fmt bench-sdk bench-ingest bench-query clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -39,6 +39,9 @@ demo: setup ## Record an example pipeline and print why it decided as it did
 
 test: setup ## Run the whole test suite (ARGS="tests/unit -k name" for a part)
 	$(BIN)/pytest -n 2 $(ARGS)
+
+fuzz: setup ## The property tests again, with many more examples than `make test` takes
+	$(BIN)/pytest -n 2 --hypothesis-profile=fuzz -m hypothesis $(ARGS)
 
 lint: setup ## Style, types, the import rule, sizes
 	$(BIN)/ruff check

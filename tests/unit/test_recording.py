@@ -354,3 +354,25 @@ def test_counts_survive_a_step_of_many_threads(captured: Capture, xray: XRay) ->
     assert sum(len(chunk.by) for chunk in chunks) == 400
     assert all(chunk.ids[row].endswith("00") or chunk.ids[row].endswith(":0") for chunk in chunks for row in chunk.by)
     assert Op.REJECTED in chunks[0].ops
+
+
+def test_large_rows_travel_in_several_records_and_stay_whole(captured: Capture, xray: XRay) -> None:
+    with xray.run() as run, run.step("f", capture="full") as step:
+        for number in range(300):
+            step.reject(f"i{number}", "r" if number % 2 else "s", {"text": "x" * 20_000, "n": number}, by="model")
+    chunks = sorted((r for r in captured.records if isinstance(r, Events)), key=lambda chunk: chunk.first)
+    assert len(chunks) > 3
+    assert [chunk.first for chunk in chunks] == [sum(len(c.ops) for c in chunks[:i]) for i in range(len(chunks))]
+    assert [event.evidence["n"] for event in captured.events if event.evidence] == list(range(300))
+    assert all(len(chunk.by) == len(chunk.ops) and not chunk.marks for chunk in chunks)
+    assert captured.steps[0].events == 300
+
+
+def test_a_row_has_a_bound_however_many_its_values(captured: Capture, xray: XRay) -> None:
+    with xray.run() as run, run.step("f") as step:
+        step.reject("a", "r", {f"k{number}": "x" * 60_000 for number in range(40)})
+        step.reject("b", "r", {"n": 1})
+    chunk = next(record for record in captured.records if isinstance(record, Events))
+    assert chunk.marks == {0: ["evidence: cut at 524288 bytes, from k8 on"]}
+    assert chunk.b is not None and sorted(chunk.b[0]) == [f"k{number}" for number in range(8)]
+    assert chunk.b[1] == {"n": 1}

@@ -2,8 +2,8 @@
 
 Rows lie flat in one list, four places each: `op, item_id, a, b`. So a row costs the caller one
 `list.extend`, four strided slices make the columns, and nothing loops over rows in Python. A `NOTE`
-row says something more of the row before it. A chunk that holds something msgpack refuses is mended
-row by row, so that one odd value costs no other row.
+row says something more of the row before it. In a chunk that holds something msgpack refuses, or
+something large, the rows are looked at one by one, so that one odd value costs no other row.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Sequence
-from gc import is_tracked
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -28,7 +27,7 @@ Row = Sequence[Any]
 
 WIDTH = 4
 NOTE = 255  # op of a row that never travels: a is `by`, `kept` or `marks`, b its value for the row before
-CHUNK_LIMIT = 262_144  # bytes; 512 ordinary rows are far below, and past it rows are looked at one by one
+RECORD_LIMIT = 1_048_576  # bytes: a chunk of large rows becomes several records, and no row is larger
 
 _ONE_FOR_ALL = frozenset((str, type(None)))
 _SCALARS = frozenset((str, int, float, bool, type(None)))
@@ -36,8 +35,8 @@ _walk = json.JSONEncoder(default=plain, skipkeys=True).encode  # for its check o
 encode = msgspec.msgpack.Encoder(enc_hook=plain, decimal_format="string").encode
 
 
-def encode_rows(step: Ledger, flat: list[Any]) -> tuple[bytes, int]:
-    """The record of a step's rows, and how many events they are. Never raises."""
+def encode_rows(step: Ledger, flat: list[Any]) -> list[tuple[bytes, int]]:
+    """The records of a step's rows, each with how many events it holds; one, but for large rows."""
     event = Events(run_id=step._run.run_id, step_id=step.step_id, first=step._emitted, at=now_us(), ops=b"", ids=())
     if step._sampler is not None:
         event.p = step._sampler.p
@@ -52,28 +51,40 @@ def encode_rows(step: Ledger, flat: list[Any]) -> tuple[bytes, int]:
         event.a = a[0] if a.count(a[0]) == len(a) and type(a[0]) in _ONE_FOR_ALL else a
         if b[0] is not None or b.count(None) != len(b):  # the first tells most chunks apart at no cost
             event.b = b
-            if any(map(is_tracked, b)):
-                _refuse_cycles(b)
         encoded = encode(event)
-        if len(encoded) <= CHUNK_LIMIT:
-            return encoded, len(ops)
-    except Exception:  # whatever it was, the rows are mended one by one
+        if len(encoded) <= VALUE_LIMIT or max(map(len, map(encode, zip(event.ids, a, b, strict=True)))) <= VALUE_LIMIT:
+            return [(encoded, len(ops))] if len(encoded) <= RECORD_LIMIT else _split(event)
+    except Exception:  # whatever it was, the rows are looked at one by one
         pass
     _mend_rows(event, a, b)
-    return encode(event), len(ops)
+    return _split(event)
 
 
-def _refuse_cycles(b: list[Any]) -> None:
-    """Raise for evidence that contains itself: msgpack would go round until the recursion limit, 5 MB each time.
+def _split(event: Events) -> list[tuple[bytes, int]]:
+    """The event as records of at most `RECORD_LIMIT` bytes."""
+    encoded, n = encode(event), len(event.ops)
+    if len(encoded) <= RECORD_LIMIT or n == 1:
+        return [(encoded, n)]
+    return [*_split(_rows_of(event, 0, n // 2)), *_split(_rows_of(event, n // 2, n))]
 
-    Evidence of plain values is not tracked by the garbage collector (below Python 3.14), so that this is not
-    even asked.
-    """
-    for evidence in b:
-        if type(evidence) is dict and not _SCALARS.issuperset(map(type, evidence.values())):
-            for value in evidence.values():
-                if type(value) not in _SCALARS:
-                    _walk(value)
+
+def _rows_of(event: Events, start: int, stop: int) -> Events:
+    """Some rows of an event, as an event."""
+
+    def sparse(by_row: dict[int, Any]) -> dict[int, Any]:
+        return {number - start: value for number, value in by_row.items() if start <= number < stop}
+
+    return msgspec.structs.replace(
+        event,
+        first=event.first + start,
+        ops=event.ops[start:stop],
+        ids=event.ids[start:stop],
+        a=event.a[start:stop] if isinstance(event.a, list) else event.a,
+        b=None if event.b is None else event.b[start:stop],
+        kept=sparse(event.kept),
+        by=sparse(event.by),
+        marks=sparse(event.marks),
+    )
 
 
 def _take_notes(flat: list[Any], event: Events) -> list[Any]:
@@ -111,25 +122,48 @@ def _count_rules(step: Ledger, ops: bytes, a: list[Any], b: list[Any]) -> list[R
 
 
 def _mend_rows(event: Events, a: list[Any], b: list[Any]) -> None:
-    """Make every value of an event storable, and note what was changed in its marks."""
-    rows = [_mend_row(*row) for row in zip(event.ids, a, b, strict=True)]
-    event.ids = [row[0] for row in rows]
-    event.a = [row[1] for row in rows]
-    event.b = [row[2] for row in rows]
-    for number, row in enumerate(rows):
-        if row[3]:
-            event.marks[number] = [*event.marks.get(number, ()), *row[3]][:16]
+    """Make every row of an event storable, and note what was changed in its marks."""
+    event.a, event.b, event.ids = list(a), list(b), list(event.ids)
+    for number, row in enumerate(zip(event.ids, a, b, strict=True)):
+        if _is_storable(*row):
+            continue
+        marks: list[str] = []
+        event.ids[number], event.a[number], event.b[number] = _mend_row(*row, marks)
+        if marks:
+            event.marks[number] = [*event.marks.get(number, ()), *marks][:16]
 
 
-def _mend_row(item_id: Any, a: Any, b: Any) -> tuple[Any, Any, Any, list[str]]:
-    marks: list[str] = []
+def _is_storable(item_id: Any, a: Any, b: Any) -> bool:
+    try:
+        if type(b) is dict and not _SCALARS.issuperset(map(type, b.values())):
+            _walk(b)  # msgpack would go round a cycle until the recursion limit
+        return len(encode((item_id, a, b))) <= VALUE_LIMIT
+    except Exception:
+        return False
+
+
+def _mend_row(item_id: Any, a: Any, b: Any, marks: list[str]) -> tuple[Any, Any, Any]:
     item_id = mend_value("item_id", item_id, marks)
     a = mend_value("reason", a, marks)
     if isinstance(b, dict):
-        b = {_mend_key(key, marks): mend_value(str(key), value, marks) for key, value in list(b.items())}
+        b = _mend_evidence(b, marks)
     elif b is not None and b is not False:
         b = mend_value("value", b, marks)
-    return item_id, a, b, marks
+    return item_id, a, b
+
+
+def _mend_evidence(evidence: dict[Any, Any], marks: list[str]) -> dict[str, Any]:
+    mended: dict[str, Any] = {}
+    room = RECORD_LIMIT // 2
+    for given, value in list(evidence.items()):
+        key = _mend_key(given, marks)
+        mended[key] = mend_value(key, value, marks)
+        room -= len(encode((key, mended[key])))
+        if room < 0:
+            del mended[key]
+            marks.append(f"evidence: cut at {RECORD_LIMIT // 2} bytes, from {key[:64]} on")
+            break
+    return mended
 
 
 def _mend_key(key: Any, marks: list[str]) -> str:

@@ -38,7 +38,6 @@ class Ledger(Fields):
     _decisions: Sequence[Decision] = ()
     _decisions_sent = 0
     _emitted = 0
-    _limit = ROOM
     _noted = False
     _consumed: set[Any] | None = None
     _cutoff: int | None = None
@@ -63,6 +62,7 @@ class Ledger(Fields):
         self._capture = capture
         self.step_id = f"{run._origin}{position + 1}"
         self._rows: list[Any] = []  # flat: op, item, a, b, op, item, a, b, ...
+        self._limit = ROOM  # here and not on the class: each verb reads it
         self._lock = threading.Lock()
 
     # -- a context manager -----------------------------------------------------------------------
@@ -108,14 +108,15 @@ class Ledger(Fields):
                 chunk = rows[: len(chunk) + WIDTH]  # a row and its notes stay together
             del rows[: len(chunk)]  # appends go to the end meanwhile, so nothing is lost between the two
             try:
-                encoded, n = encode_rows(self, chunk)
+                records = encode_rows(self, chunk)
             except Exception:
                 self._lost("not_encoded", len(chunk) // WIDTH)
                 raise
-            self._emitted += n
+            self._emitted += sum(n for _, n in records)
             if self._capture != "full":
                 self._sample_from_here()
-            self._run._channel.put(encoded, n, self)
+            for record, n in records:
+                self._run._channel.put(record, n, self)
             if self._recorded:
                 self._run._channel.ended(self)  # said after the step's end: it is counted anew
             return True

@@ -33,6 +33,7 @@ log = logging.getLogger("dxray.ingest")
 
 PART_ROWS = 8_192  # decoded records are turned into tables before they are many more than this
 ENOUGH_ROWS = 30_000  # are handed to an idle commit thread although more waits, so that both threads are at work
+LINGER_S = 0.04  # or so long after the commit before
 GROUP_ROWS = 250_000  # and committed, under load, before they are many more than this
 WAITING_BYTES = 64 * 1024 * 1024  # of bodies that are not committed yet
 
@@ -99,6 +100,7 @@ class Group:
     sent: list[Sent] = field(default_factory=list)  # decoded, not in a part yet
     part_rows: int = 0
     rows: int = 0
+    has_posts: bool = False  # somebody waits for an answer
 
     def add(self, sent: Sent) -> int:
         """Take records; gives the rows that are not in a part yet."""
@@ -127,6 +129,7 @@ class Ingest:
         self._posting: dict[tuple[str, str], tuple[str, list[Submission]]] = {}
         self._ready: Group | None = None
         self._committing = False
+        self._committed_at = 0.0
         self._closing = False
         self._changed = threading.Condition()
         _share_the_interpreter()
@@ -219,10 +222,20 @@ class Ingest:
                 if self._waiting and group.rows < self._group_rows:
                     return self._waiting.popleft()
                 if group.submissions and (self._is_idle() or self._closing):
-                    return None
+                    pause = 0.0 if self._closing else self._pause(group)
+                    if pause <= 0:
+                        return None
+                    self._changed.wait(pause)
+                    continue
                 if self._closing and not self._waiting:
                     return None
                 self._changed.wait()
+
+    def _pause(self, group: Group) -> float:
+        """Seconds to wait for more, so that a stream of small batches does not become as many small commits."""
+        if group.rows >= ENOUGH_ROWS or group.has_posts:
+            return 0.0
+        return self._committed_at + LINGER_S - time.monotonic()
 
     def _is_enough(self, group: Group) -> bool:
         return group.rows >= self._group_rows or (group.rows >= ENOUGH_ROWS and self._is_idle())
@@ -313,6 +326,7 @@ class Ingest:
         self.counters.posted += 1
         submission.receipt = True
         group.submissions.append(submission)
+        group.has_posts = True
         group.add(sent)
 
     def _build_part(self, group: Group) -> None:
@@ -331,6 +345,7 @@ class Ingest:
         while True:
             with self._changed:
                 self._committing = False
+                self._committed_at = time.monotonic()
                 self._changed.notify_all()
                 while self._ready is None:
                     self._changed.wait()

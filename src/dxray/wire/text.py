@@ -79,15 +79,17 @@ def _cell(character: str) -> int:
 
 def clip(text: str, width: int) -> str:
     """`text` in at most `width` columns, with an ellipsis where it was cut."""
-    if cells(text) <= width:
-        return text
-    kept, used = [], 0
-    for character in text:
+    return text if cells(text) <= width else _head(text, width - 1) + ELLIPSIS
+
+
+def _head(text: str, width: int) -> str:
+    """As much of `text` as `width` columns hold."""
+    used = 0
+    for position, character in enumerate(text):
         used += _cell(character)
-        if used > width - 1:
-            break
-        kept.append(character)
-    return "".join(kept) + ELLIPSIS
+        if used > width:
+            return text[:position]
+    return text
 
 
 def pad(text: str, width: int, right: bool = False) -> str:
@@ -156,7 +158,7 @@ def wrap(text: str, width: int) -> list[str]:
         else:
             line = candidate
         while cells(line) > width:  # a word wider than the line
-            cut = clip(line, width + 1)[:-1] or line[0]
+            cut = _head(line, width) or line[0]
             lines.append(cut)
             line = line[len(cut) :]
     return [*lines, line] if line or not lines else lines

@@ -28,20 +28,23 @@ class Parts:
     ingest: Ingest
 
 
-def parts_of(request: Request) -> Parts:
+async def parts_of(request: Request) -> Parts:
     """The opened parts. Raises `Busy` before they are open and after they were closed."""
+    # The dependencies are coroutines: a plain function would cost a request two trips to the thread pool.
     parts = getattr(request.app.state, "parts", None)
     if not isinstance(parts, Parts):
         raise Busy("the server is not open yet, or is closing")
     return parts
 
 
-def reader_of(request: Request) -> Reader:
-    """What is read by this request."""
-    return parts_of(request).store.project(PROJECT)
-
-
 PartsHere = Annotated[Parts, Depends(parts_of)]
+
+
+async def reader_of(parts: PartsHere) -> Reader:
+    """What is read by this request."""
+    return parts.store.project(PROJECT)
+
+
 ReaderHere = Annotated[Reader, Depends(reader_of)]
 
 

@@ -18,11 +18,12 @@ from dxray.server.errors import StoreError
 from dxray.server.filters import Clause
 from dxray.server.store import duck_commit, migrate
 from dxray.server.store.base import Commit, Mark, Reader
+from dxray.server.store.duck_sources import DUCK_SOURCES, STEP_COUNTS
 from dxray.server.store.housekeeping import Housekeeping
-from dxray.server.store.queries import SQL, read_queries
+from dxray.server.store.queries import SQL
 from dxray.server.store.sources import LATE, SOURCES
 from dxray.server.store.tallies import StepKey
-from dxray.server.store.where import Where, column_name
+from dxray.server.store.where import Where, check_column
 
 # Rows go past the write-ahead log, and are compressed once, where a commit fills a row group; in DuckDB's default of
 # 122,880 rows a commit of 60,000 costs twice as much, because the checkpoint writes it all again.
@@ -32,7 +33,6 @@ SMALL = 1_000  # rows
 TABLES = ("runs", "steps", "events", "shapes", "lineage", "decisions", "rules", "labels", "tallies")
 
 _FOLDER = SQL / "duckdb"
-_SOURCES = read_queries(_FOLDER / "sources.sql")
 _DELETE = "DELETE FROM {table} WHERE project = $project AND run_id IN (SELECT unnest($ids))"
 _ARROW = {
     "VARCHAR": pa.string(),
@@ -97,8 +97,11 @@ class DuckStore:
             )
 
     def _describe(self, source: str) -> dict[str, str]:
-        values = {"project": "", **self._times(source)}
-        rows = self._query(f"DESCRIBE {_SOURCES[source]}", values).to_pylist()
+        spec = DUCK_SOURCES[source]
+        expressions = {name: sql for name, sql in spec.expressions.items() if name not in LATE.get(source, ())}
+        columns = ", ".join(f'{sql} AS "{name}"' for name, sql in expressions.items())
+        sql = f"DESCRIBE SELECT {columns} {spec.tables(expressions.values())}"
+        rows = self._query(sql, self.times(sql)).to_pylist()
         return {row["column_name"]: row["column_type"] for row in rows}
 
     # --- writing ---
@@ -155,22 +158,21 @@ class DuckStore:
         found["bytes"] = sum(size.stat().st_size for size in sizes if size.exists())
         return found
 
-    def read(self, source: str, sql: str, values: Mapping[str, Any], schema: pa.Schema | None) -> pa.Table:
-        """The answer to a query about a source. Give the `schema` of small answers: it is faster."""
-        return self._query(sql, {**self._times(source), **values}, schema)
+    def read(self, sql: str, values: Mapping[str, Any], schema: pa.Schema | None) -> pa.Table:
+        """The answer to a query. Give the `schema` of small answers: it is faster."""
+        return self._query(sql, {**self.times(sql), **values}, schema)
 
     @property
     def types(self) -> Mapping[str, Mapping[str, str]]:
         """The engine's type of each column of each source."""
         return self._types
 
-    def _times(self, source: str) -> dict[str, int]:
-        if source not in ("runs", "steps"):
+    def times(self, sql: str) -> dict[str, int]:
+        """The server's times, for a query that names them."""
+        if "$alive_since" not in sql:
             return {}
-        return {
-            "opened_at": self._opened_at,
-            "alive_since": int((self._clock() - self._abandoned_after) * 1e6),
-        }
+        alive_since = int((self._clock() - self._abandoned_after) * 1e6)
+        return {"opened_at": self._opened_at, "alive_since": alive_since}
 
     def _query(self, sql: str, values: Mapping[str, Any] | None = None, schema: pa.Schema | None = None) -> pa.Table:
         with _errors():
@@ -240,65 +242,69 @@ class DuckReader:
         offset: int = 0,
     ) -> pa.Table:
         """Rows of a source. No `columns` means all; `order` names columns, `-name` descending, nulls last."""
-        wanted = list(columns or SOURCES[source])
+        wanted = [check_column(source, name) for name in columns or SOURCES[source]]
         late = [name for name in wanted if name in LATE.get(source, ())]
         first = [name for name in wanted if name not in late]
-        if late:  # they are joined to the page by `run_id`, and that needs its order again
-            first += [one for one in dict.fromkeys(("run_id", *_names(order))) if one not in first]
-        head = ", ".join("x." + column_name(source, name) for name in first)
+        if late and "run_id" not in first:
+            first.append("run_id")
+        expressions = DUCK_SOURCES[source].expressions
+        head = ", ".join(f'{expressions[name]} AS "{name}"' for name in first)
         conditions = self._where(source, where)
-        sql = f"SELECT {head} FROM ({_SOURCES[source]}) x {conditions.sql()}{self._order(source, order)}"  # noqa: S608
+        sql = self._sql(source, head, conditions, self._order(source, order))
         if limit is not None:
             sql += f" LIMIT {conditions.bind(limit)} OFFSET {conditions.bind(offset)}"
-        if late:
-            again = self._order(source, order, "page")
-            sql = f"WITH page AS ({sql}) {_SOURCES['late_' + source]}{again}"
         small = limit is not None and limit <= SMALL
-        schema = self._schema(source, [*first, *late]) if small else None
-        return self._store.read(source, sql, conditions.values, schema).select(wanted)
+        table = self._store.read(sql, conditions.values, self._schema(source, first) if small else None)
+        if late:
+            table = self._with_step_count(table)
+        return table.select(wanted)
+
+    def _with_step_count(self, runs: pa.Table) -> pa.Table:
+        run_ids = runs["run_id"].to_pylist()
+        schema = pa.schema([("run_id", pa.string()), ("n", pa.int64())])
+        found = self._store.read(STEP_COUNTS, {"project": self._project, "run_ids": run_ids}, schema)
+        counts = dict(zip(found["run_id"].to_pylist(), found["n"].to_pylist(), strict=True))
+        return runs.append_column("step_count", pa.array([counts.get(run_id, 0) for run_id in run_ids], pa.int64()))
 
     def count_by(self, source: str, by: Sequence[str], where: Sequence[Clause] = ()) -> pa.Table:
         """The columns `by` and `n`, the number of rows; with no `by`, one row."""
-        names = ", ".join("x." + column_name(source, name) for name in by)
-        head = f"{names}, count(*) AS n" if by else "count(*) AS n"
+        expressions = DUCK_SOURCES[source].expressions
+        names = [f'"{check_column(source, name)}"' for name in by]
+        head = ", ".join([*(f'{expressions[name]} AS "{name}"' for name in by), "count(*) AS n"])
         conditions = self._where(source, where)
-        sql = f"SELECT {head} FROM ({_SOURCES[source]}) x {conditions.sql()}"  # noqa: S608 - names of ours
-        if by:
-            return self._store.read(source, f"{sql} GROUP BY {names} ORDER BY n DESC, {names}", conditions.values, None)
-        return self._store.read(source, sql, conditions.values, pa.schema([("n", pa.int64())]))
+        if not by:
+            schema = pa.schema([("n", pa.int64())])
+            return self._store.read(self._sql(source, head, conditions), conditions.values, schema)
+        tail = f" GROUP BY ALL ORDER BY n DESC, {', '.join(names)}"
+        return self._store.read(self._sql(source, head, conditions, tail), conditions.values, None)
+
+    def _sql(self, source: str, head: str, where: Where, tail: str = "") -> str:
+        spec = DUCK_SOURCES[source]
+        tables = spec.tables([head, tail, *where.conditions])
+        conditions = " AND ".join([f"{spec.alias}.project = $project", *where.conditions])
+        return f"SELECT {head} {tables} {' '.join(where.joins)} WHERE {conditions}{tail}"
 
     def _schema(self, source: str, columns: Sequence[str]) -> pa.Schema:
         types = self._store.types[source]
-        return pa.schema([(name, _ARROW[types.get(name, "BIGINT")]) for name in columns])
+        return pa.schema([(name, _ARROW[types[name]]) for name in columns])
 
     def _where(self, source: str, clauses: Sequence[Clause]) -> Where:
-        where = Where(source, self._store.types[source]).add(clauses)
+        where = Where(source, self._store.types[source], DUCK_SOURCES[source].expressions).add(clauses)
         where.values["project"] = self._project
         return where
 
-    def _order(self, source: str, order: Sequence[str], of: str = "x") -> str:
+    def _order(self, source: str, order: Sequence[str]) -> str:
+        expressions = DUCK_SOURCES[source].expressions
         parts = [
-            f"{of}.{column_name(source, name.removeprefix('-'))} {'DESC' if name.startswith('-') else 'ASC'} NULLS LAST"
+            f"{expressions[check_column(source, name.removeprefix('-'))]} {_direction(name)} NULLS LAST"
             for name in order
         ]
         return " ORDER BY " + ", ".join(parts) if parts else ""
 
 
-def _names(order: Sequence[str]) -> list[str]:
-    return [name.removeprefix("-") for name in order]
+def _direction(name: str) -> str:
+    return "DESC" if name.startswith("-") else "ASC"
 
-
-_ARROW = {
-    "VARCHAR": pa.string(),
-    "BIGINT": pa.int64(),
-    "INTEGER": pa.int32(),
-    "DOUBLE": pa.float64(),
-    "FLOAT": pa.float32(),
-    "BOOLEAN": pa.bool_(),
-    "VARCHAR[]": pa.list_(pa.string()),
-    "BIGINT[]": pa.list_(pa.int64()),
-    "DOUBLE[]": pa.list_(pa.float64()),
-}
 
 # --- opening, and errors ----------------------------------------------------------------------------------
 

@@ -14,16 +14,16 @@ from dxray.server.store.sources import JSON_COLUMNS, LATE, SOURCES
 _PLACES = """
 LEFT JOIN (
     SELECT shape_id, position, class FROM shapes WHERE project = $project AND key = {key}
-) {alias} ON {alias}.shape_id = x.shape_id
+) {alias} ON {alias}.shape_id = e.shape_id
 """
 _COMPARE = {"==": "=", "!=": "<>", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
 
 
-def column_name(source: str, name: str) -> str:
-    """The quoted name of a column of a source. Raises `Invalid` for one that is not there."""
+def check_column(source: str, name: str) -> str:
+    """The name of a column of a source. Raises `Invalid` for one that is not there."""
     if name not in SOURCES[source]:
         raise Invalid(f"{source} has no column {name!r}", field=name, fix=nearest(name, SOURCES[source]))
-    return f'"{name}"'
+    return name
 
 
 @dataclass(slots=True)
@@ -32,6 +32,7 @@ class Where:
 
     source: str
     types: Mapping[str, str]  # the engine's type of each column
+    expressions: Mapping[str, str]  # SQL for each column
     conditions: list[str] = field(default_factory=list)
     joins: list[str] = field(default_factory=list)
     values: dict[str, Any] = field(default_factory=dict)
@@ -41,10 +42,6 @@ class Where:
             tests = [self._test(name, clause) for name in clause.field.split("|")]
             self.conditions.append(tests[0] if len(tests) == 1 else "(" + " OR ".join(tests) + ")")
         return self
-
-    def sql(self) -> str:
-        text = " ".join(self.joins)
-        return text + (" WHERE " + " AND ".join(self.conditions) if self.conditions else "")
 
     def bind(self, value: Any) -> str:
         name = f"v{len(self.values)}"
@@ -59,7 +56,7 @@ class Where:
             return self._json(root, path, clause)
         if name in LATE.get(self.source, ()):
             raise Invalid(f"{self.source} cannot be filtered by {name!r}", field=name)
-        column = f"x.{column_name(self.source, name)}"
+        column = self.expressions[check_column(self.source, name)]
         type_ = self.types[name]
         if type_.endswith("[]"):
             return self._in_list(column, name, clause)
@@ -90,7 +87,7 @@ class Where:
 
     def _json(self, root: str, path: str, clause: Clause) -> str:
         pointer = "".join("/" + key.replace("~", "~0").replace("/", "~1") for key in path.split("."))
-        column = f"x.{column_name(self.source, root)}"
+        column = self.expressions[root]
         text = f"CASE WHEN json_valid({column}) THEN json_extract_string({column}, {self.bind(pointer)}) END"
         return self._free(f"({text})", f"{root}.{path}", clause)
 
@@ -107,8 +104,8 @@ class Where:
     def _evidence(self, key: str, clause: Clause) -> str:
         alias = f"k{len(self.joins)}"
         self.joins.append(_PLACES.format(alias=alias, key=self.bind(key)))
-        number = f"CASE WHEN {alias}.class IN ('number', 'bool') THEN x.num[{alias}.position] END"
-        text = f"CASE WHEN {alias}.class NOT IN ('number', 'bool') THEN x.str[{alias}.position] END"
+        number = f"CASE WHEN {alias}.class IN ('number', 'bool') THEN e.num[{alias}.position] END"
+        text = f"CASE WHEN {alias}.class NOT IN ('number', 'bool') THEN e.str[{alias}.position] END"
         if clause.op in ("is_null", "not_null"):
             return self._compare(f"coalesce(CAST({number} AS VARCHAR), {text})", key, clause, is_text=True)
         sample = next(iter(clause.value), None) if clause.op == "in" else clause.value
