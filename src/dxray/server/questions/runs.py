@@ -65,7 +65,7 @@ def run(reader: Reader, run_id: str, base: str) -> dict[str, Any]:
     for decision in reader.select("decisions", where=where, order=["step_id", "number"]).to_pylist():
         decisions[decision["step_id"]].append(_decision(decision))
     steps = reader.select("steps", where=where, order=["position", "attempt"]).to_pylist()
-    lost = edges(steps, stages_of(steps, bool(parsed(row["losses"])), decisions))
+    lost = edges(steps, stages_of(steps, bool(parsed(row["losses"]))))
     return {
         **_run(row, base),
         "input": embedded(row["input"]),

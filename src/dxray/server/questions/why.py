@@ -48,8 +48,7 @@ class _Asked:
         self.reader, self.run, self.run_id = reader, run, run["run_id"]
         self.here = Clause("run_id", "==", self.run_id)
         rows = reader.select("steps", where=[self.here], order=["position", "attempt"]).to_pylist()
-        deciding = set(reader.count_by("decisions", ["step_id"], [self.here]).column("step_id").to_pylist())
-        self.stages: list[Stage] = stages_of(rows, bool(parsed(run["losses"])), deciding)
+        self.stages: list[Stage] = stages_of(rows, bool(parsed(run["losses"])))
         self.flow: Flow = flow_of(self.stages)
         self.peers = RunPeers(reader, self.run_id)
         self.rules: dict[str, list[Row]] = defaultdict(list)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -120,12 +120,12 @@ class Flow:
         return [self.stage(one) for one in self._next[step_id]]
 
 
-def stages_of(rows: Sequence[Row], run_losses: bool, deciding: Collection[str]) -> list[Stage]:
-    """Rows of the source `steps` as stages; `deciding` are the ids of those that have decisions."""
-    return [_stage(row, run_losses, row["step_id"] in deciding) for row in rows]
+def stages_of(rows: Sequence[Row], run_losses: bool) -> list[Stage]:
+    """Rows of the source `steps` as stages."""
+    return [_stage(row, run_losses) for row in rows]
 
 
-def _stage(row: Row, run_losses: bool, decides: bool) -> Stage:
+def _stage(row: Row, run_losses: bool) -> Stage:
     ended = row["ended_at"] is not None or row["events"] is not None
     missing: Any = row["missing_events"]
     lossy = bool(parsed(row["losses"])) or bool(missing) or (run_losses and not ended)
@@ -149,7 +149,7 @@ def _stage(row: Row, run_losses: bool, decides: bool) -> Stage:
         rejected=row["rejected"] or 0,
         consumed=row["consumed"] or 0,
         outranked=row["outranked"] or 0,
-        decided=decides or bool(row["selected"]),
+        decided=bool(row["decided"] or row["selected"]),
         cutoff=row["cutoff"],
         failed=row["error"] is not None,
         linked=row["after"] is not None,

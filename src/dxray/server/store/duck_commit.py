@@ -7,7 +7,7 @@ by hashed keys, decided upon here, and deleted only where there is something to 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import duckdb
@@ -149,25 +149,29 @@ class _Tally:
         events, steps = tables.get("events"), tables.get("steps")
         keys, no = step_numbers(events) if events is not None else ([], np.zeros(0, dtype=np.int64))
         with_events = len(keys)
-        if steps is not None:
-            mentioned = dict.fromkeys(zip(*(steps[key].to_pylist() for key in _STEP_KEY), strict=True))
-            keys += mentioned.keys() - set(keys)
+        decisions = _step_keys(tables.get("decisions"))
+        keys += (_step_keys(steps) | decisions).keys() - set(keys)
         if not keys:
             return set()
         declared, so_far = self._known(keys)
+        decided = {i for i, key in enumerate(keys) if key in decisions or so_far[i].decided}
         fresh = np.array([not so_far[i].events for i in range(with_events)], dtype=np.bool_)
         rows = []
         if events is not None and fresh.any():
             rows.append(rows_of(events, no, None if fresh.all() else fresh[no]))
-        again, left = _to_count_again(declared, so_far, with_events)
-        counts = self._counts(keys, declared, rows, again)
+        again, left = _to_count_again(declared, so_far, with_events, decided)
+        for i in decided:
+            so_far[i].decided = True
+        counts = self._counts(keys, declared, rows, again, decided)
         self._put(keys, declared, so_far, counts)
         return {keys[i] for i in left}
 
     def again(self, keys: list[StepKey]) -> None:
         """Count these steps from the store."""
         declared, so_far = self._known(keys)
-        counts = self._counts(keys, declared, [], dict.fromkeys(range(len(keys)), TOO_MANY_TO_READ + 1))
+        decided = {i for i, counts in enumerate(so_far) if counts.decided}
+        everything = dict.fromkeys(range(len(keys)), TOO_MANY_TO_READ + 1)
+        counts = self._counts(keys, declared, [], everything, decided)
         self._put(keys, declared, so_far, counts)
 
     def _known(self, keys: list[StepKey]) -> tuple[list[Declared], list[Counts]]:
@@ -183,18 +187,24 @@ class _Tally:
         return [declared.get(h) or Declared() for h in hashed], [counted.get(h) or Counts() for h in hashed]
 
     def _counts(
-        self, keys: list[StepKey], declared: list[Declared], rows: list[StepEvents], again: Mapping[int, int]
+        self,
+        keys: list[StepKey],
+        declared: list[Declared],
+        rows: list[StepEvents],
+        again: Mapping[int, int],
+        decided: set[int],
     ) -> dict[int, Counts]:
         cutoffs = {i: d.cutoff for i, d in enumerate(declared) if d.cutoff is not None}
         huge = [i for i, events in again.items() if events > TOO_MANY_TO_READ]
         some = [i for i, events in again.items() if events <= TOO_MANY_TO_READ]
         if some:
-            table = query(self._con, _INSERT["events_of"], _lo_hi(keys, some), _steps_table(keys, some, cutoffs))
+            wanted = _steps_table(keys, some, cutoffs, decided)
+            table = query(self._con, _INSERT["events_of"], _lo_hi(keys, some), wanted)
             rows.append(rows_of(table, table["no"].to_numpy().astype(np.int64), None))
-        counts = tally(len(keys), StepEvents.concat(rows), cutoffs) if rows else {}
+        counts = tally(len(keys), StepEvents.concat(rows), cutoffs, decided) if rows else {}
         if huge:
-            table = query(self._con, _INSERT["tally"], None, _steps_table(keys, huge, cutoffs))
-            counts.update({row["no"]: _counts_of(row) for row in table.to_pylist()})
+            table = query(self._con, _INSERT["tally"], None, _steps_table(keys, huge, cutoffs, decided))
+            counts.update({row["no"]: _counts_of(row, row["no"] in decided) for row in table.to_pylist()})
         return counts
 
     def _put(
@@ -208,7 +218,7 @@ class _Tally:
 
 
 def _to_count_again(
-    declared: list[Declared], so_far: list[Counts], with_events: int
+    declared: list[Declared], so_far: list[Counts], with_events: int, decided: set[int]
 ) -> tuple[dict[int, int], list[int]]:
     """Steps to count from the store, with the events counted so far, and steps that are left for later."""
     again: dict[int, int] = {}
@@ -218,15 +228,30 @@ def _to_count_again(
             continue
         if counts.events > TOO_MANY and said.events is None:
             left.append(i)
-        elif i < with_events or said.cutoff is not None or counts.events > TOO_MANY:
+        elif (
+            i < with_events
+            or said.cutoff is not None
+            or counts.events > TOO_MANY
+            or (i in decided and not counts.decided)
+        ):
             again[i] = max(counts.events, said.events or 0)
     return again, left
 
 
-def _steps_table(keys: list[StepKey], wanted: list[int], cutoffs: Mapping[int, int]) -> pa.Table:
+def _step_keys(table: pa.Table | None) -> dict[StepKey, None]:
+    """The steps that rows speak of, in their order."""
+    if table is None:
+        return {}
+    return dict.fromkeys(zip(*(table[key].to_pylist() for key in _STEP_KEY), strict=True))
+
+
+def _steps_table(
+    keys: list[StepKey], wanted: list[int], cutoffs: Mapping[int, int], decided: Collection[int]
+) -> pa.Table:
     columns = [pa.array(column, pa.string()) for column in zip(*(keys[i] for i in wanted), strict=True)]
     limits = pa.array([cutoffs.get(i) for i in wanted], pa.int32())
-    return pa.table([pa.array(wanted, pa.int32()), *columns, limits], ["no", *_STEP_KEY, "cutoff"])
+    chose = pa.array([i in decided for i in wanted], pa.bool_())
+    return pa.table([pa.array(wanted, pa.int32()), *columns, limits, chose], ["no", *_STEP_KEY, "cutoff", "decided"])
 
 
 def _lo_hi(keys: list[StepKey], wanted: list[int]) -> dict[str, str]:
@@ -234,8 +259,8 @@ def _lo_hi(keys: list[StepKey], wanted: list[int]) -> dict[str, str]:
     return {"lo": min(run_ids), "hi": max(run_ids)}
 
 
-def _counts_of(row: Mapping[str, Any]) -> Counts:
-    return Counts(**{name: value for name, value in row.items() if name != "no"})
+def _counts_of(row: Mapping[str, Any], decided: bool) -> Counts:
+    return Counts(decided=decided, **{name: value for name, value in row.items() if name != "no"})
 
 
 def _rejections(text: str | None) -> dict[str, int] | None:

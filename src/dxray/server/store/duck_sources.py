@@ -52,8 +52,8 @@ def _source(name: str, alias: str, others: Mapping[str, Iterable[str]], made: Ma
 _SEEN_AT = "coalesce(m.seen_at, r.received_at)"
 _TALLIES = (
     "recorded_events", "entered", "produced", "accepted", "rejected", "selected", "outranked", "merged", "consumed",
-    "undecided", "reasons", "reason_counts", "input_count", "output_count", "rejection_rate", "rejection_counts",
-    "accepted_by_count", "unaccounted", "missing_events", "contradiction",
+    "undecided", "decided", "reasons", "reason_counts", "input_count", "output_count", "rejection_rate",
+    "rejection_counts", "accepted_by_count", "unaccounted", "missing_events", "contradiction",
 )  # fmt: skip
 _WORDS = ("decided_by", "kind", "ref_item", "ref_kind", "evidence_text", "evidence_state", "kept_because")
 

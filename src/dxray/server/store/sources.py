@@ -22,7 +22,9 @@ STEPS = (
     "pipeline", "run_status", "run_started_at", "environment", "code_version",
     # counts of distinct items, all 0 where there are no events
     "recorded_events", "entered", "produced", "accepted", "rejected", "selected", "outranked", "merged", "consumed",
-    "undecided", "reasons", "reason_counts",
+    "undecided",
+    "decided",  # a decision was recorded there
+    "reasons", "reason_counts",
     # what follows from them and from what was declared
     "input_count", "output_count", "rejection_rate",
     "rejection_counts",   # JSON text {reason: n}

@@ -1,12 +1,13 @@
 """Counts of distinct items by outcome, from the events of whole steps (see `base.py`; SQL does the same for the rest).
 
-An item's outcome at a step is its last one; what a step produced and said nothing more of is accepted there. Where a
-step chose, items that were scored and not named are outranked; with a cut-off at k, the k best of them are accepted.
+An item's outcome at a step is its last one. For an item that was scored, and of which nothing more is said than that
+it was produced here, it follows: where the step chose, the item is outranked; with a cut-off at k, the k best scores
+go on, and a tie across the cut-off is left undecided. What was produced, and not scored, is accepted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import astuple, dataclass, field
 from typing import Any
 
@@ -42,6 +43,7 @@ class Counts:
     merged: int = 0
     consumed: int = 0
     undecided: int = 0
+    decided: bool = False
     reasons: list[str] = field(default_factory=list)
     reason_counts: list[int] = field(default_factory=list)
 
@@ -134,8 +136,8 @@ def rows_of(events: pa.Table, no: Ints, wanted: np.ndarray[Any, np.dtype[np.bool
     return found
 
 
-def tally(n: int, rows: StepEvents, cutoffs: Mapping[int, int]) -> dict[int, Counts]:
-    """The counts of each step that has a row, by its number. `cutoffs` are by the number of the step."""
+def tally(n: int, rows: StepEvents, cutoffs: Mapping[int, int], decided: Collection[int]) -> dict[int, Counts]:
+    """The counts of each step that has a row, by its number; `decided` are the numbers of steps with a decision."""
     events = np.bincount(rows.no, minlength=n)
     reasons, reason_codes = _encoded(rows.reason)
     packed = np.where(rows.outcome < 0, -1, (rows.event_no.astype(np.int64) << 3) | rows.outcome)
@@ -147,8 +149,8 @@ def tally(n: int, rows: StepEvents, cutoffs: Mapping[int, int]) -> dict[int, Cou
     no = rows.no[order[starts]]
     outcome = np.where(last < 0, UNDECIDED, last & 7)
     produced = _any_of_items(rows.outcome == PRODUCED, order, starts)
+    _infer(outcome, no, rows, (order, starts), cutoffs, decided, n)
     outcome[outcome == PRODUCED] = ACCEPTED
-    _infer(outcome, no, rows, order, starts, cutoffs, n)
     counts = np.bincount(no * 8 + outcome, minlength=n * 8).reshape(n, 8)
     made = np.bincount(no[produced], minlength=n)
     rejected = np.flatnonzero(outcome == REJECTED)
@@ -157,7 +159,7 @@ def tally(n: int, rows: StepEvents, cutoffs: Mapping[int, int]) -> dict[int, Cou
     found = zip(
         present.tolist(), events[present].tolist(), made[present].tolist(), counts[present].tolist(), strict=True
     )
-    return {i: _counts(some, in_all, new, by_reason.get(i, [])) for i, some, new, in_all in found}
+    return {i: _counts(some, in_all, new, by_reason.get(i, []), i in decided) for i, some, new, in_all in found}
 
 
 def _items(rows: StepEvents) -> tuple[Ints, Ints]:
@@ -190,39 +192,46 @@ def _any_of_items(flags: np.ndarray[Any, np.dtype[np.bool_]], order: Ints, start
 
 
 def _infer(
-    outcome: Ints, no: Ints, rows: StepEvents, order: Ints, starts: Ints, cutoffs: Mapping[int, int], n: int
+    outcome: Ints,
+    no: Ints,
+    rows: StepEvents,
+    items: tuple[Ints, Ints],
+    cutoffs: Mapping[int, int],
+    decided: Collection[int],
+    n: int,
 ) -> None:
     """Give items that were only scored the outcome that follows from the step's choice or cut-off."""
     has_score = ~np.isnan(rows.score)
     if not has_score.any():
         return
+    order, starts = items
     chose = np.zeros(n, dtype=np.bool_)
     chose[no[outcome == SELECTED]] = True
-    open_ = (outcome == UNDECIDED) & _any_of_items(has_score, order, starts)
-    cut = np.zeros(n, dtype=np.bool_)
-    cut[list(cutoffs)] = True
-    outcome[open_ & (chose[no] | cut[no])] = OUTRANKED
-    if not cutoffs:
+    chose[list(decided)] = True
+    open_ = ((outcome == UNDECIDED) | (outcome == PRODUCED)) & _any_of_items(has_score, order, starts)
+    outcome[open_ & chose[no]] = OUTRANKED
+    limits = {step: k for step, k in cutoffs.items() if not chose[step]}
+    if not limits:
         return
     item_of = np.empty(len(order), dtype=np.int64)
     item_of[order] = np.repeat(np.arange(len(starts)), np.diff(np.append(starts, len(order))))
-    for step, k in cutoffs.items():
+    for step, k in limits.items():
         mine = np.flatnonzero(has_score & (rows.no == step))
-        best = _best(item_of[mine], rows.event_no[mine], rows.score[mine], k)
-        outcome[best[open_[best]]] = ACCEPTED
+        if len(mine):
+            scored, verdicts = _cut(item_of[mine], rows.event_no[mine], rows.score[mine], k)
+            outcome[scored[open_[scored]]] = verdicts[open_[scored]]
 
 
-def _best(items: Ints, event_no: Ints, score: Any, k: int) -> Ints:
-    """The k items with the highest last score; of equal ones, those scored first."""
+def _cut(items: Ints, event_no: Ints, score: Any, k: int) -> tuple[Ints, Ints]:
+    """The scored items of a step, and what a cut-off at k means for each, by its last score."""
     by_event = np.lexsort((event_no, items))
-    items, event_no, score = items[by_event], event_no[by_event], score[by_event]
-    if not len(items):
-        return items
-    change = items[1:] != items[:-1]
-    last = np.flatnonzero(np.append(change, True))
-    first = np.flatnonzero(np.append(True, change))
-    ranked = np.lexsort((event_no[first], -score[last]))[: max(k, 0)]
-    return items[last][ranked]
+    items, score = items[by_event], score[by_event]
+    last = np.flatnonzero(np.append(items[1:] != items[:-1], True))
+    items, score = items[last], score[last]
+    ascending = np.sort(score)
+    above = len(score) - np.searchsorted(ascending, score, side="right")
+    or_level = len(score) - np.searchsorted(ascending, score, side="left")
+    return items, np.where(above >= k, OUTRANKED, np.where(or_level <= k, ACCEPTED, UNDECIDED))
 
 
 def _by_reason(no: Ints, codes: Ints, reasons: list[str]) -> dict[int, list[tuple[str, int]]]:
@@ -237,7 +246,7 @@ def _by_reason(no: Ints, codes: Ints, reasons: list[str]) -> dict[int, list[tupl
     return found
 
 
-def _counts(events: int, by_outcome: list[int], produced: int, reasons: list[tuple[str, int]]) -> Counts:
+def _counts(events: int, by_outcome: list[int], produced: int, reasons: list[tuple[str, int]], decided: bool) -> Counts:
     return Counts(
         events,
         sum(by_outcome) - produced,
@@ -249,6 +258,7 @@ def _counts(events: int, by_outcome: list[int], produced: int, reasons: list[tup
         merged=by_outcome[MERGED],
         consumed=by_outcome[CONSUMED],
         undecided=by_outcome[UNDECIDED],
+        decided=decided,
         reasons=[name for name, _ in reasons],
         reason_counts=[count for _, count in reasons],
     )
@@ -321,6 +331,7 @@ _SCHEMA = pa.schema(
         *((name, _T) for name in ("project", "run_id", "step_id")),
         ("step_key", _L),
         *((name, _L) for name in COUNTS),
+        ("decided", pa.bool_()),
         ("reasons", pa.list_(_T)),
         ("reason_counts", pa.list_(_L)),
         ("input_count", _L),

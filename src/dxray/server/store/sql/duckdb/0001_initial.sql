@@ -172,6 +172,7 @@ CREATE TABLE tallies (
     merged BIGINT NOT NULL,
     consumed BIGINT NOT NULL,
     undecided BIGINT NOT NULL,        -- items with events and no outcome
+    decided BOOLEAN NOT NULL,         -- a decision was recorded there
     reasons VARCHAR[] NOT NULL,       -- of the rejected, with their counts
     reason_counts BIGINT[] NOT NULL,
     input_count BIGINT,               -- as declared, else what the events say

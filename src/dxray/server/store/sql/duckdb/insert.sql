@@ -40,7 +40,7 @@ WHERE run_id BETWEEN $lo AND $hi AND step_key IN (SELECT unnest($keys))
 -- name: counted
 -- The counts of steps so far.
 SELECT step_key, recorded_events, entered, produced, accepted, rejected, selected, outranked, merged, consumed,
-    undecided, reasons, reason_counts
+    undecided, decided, reasons, reason_counts
 FROM tallies
 WHERE run_id BETWEEN $lo AND $hi AND step_key IN (SELECT unnest($keys))
 
@@ -64,30 +64,35 @@ WITH item AS (
     FROM events e JOIN incoming n USING (project, run_id, step_id)
     GROUP BY n.no, e.item_id
 ),
-best AS (  -- the items above a cut-off, by their last score
-    SELECT no, item_id
+scored AS (  -- where a cut-off stands: how many items are better by their last score, and how many as good
+    SELECT no, item_id,
+        rank() OVER (PARTITION BY no ORDER BY score DESC) - 1 AS above,
+        count(*) OVER (PARTITION BY no, score) AS level
     FROM (
-        SELECT n.no, e.item_id, n.cutoff, arg_max(e.score, e.event_no) AS score, min(e.event_no) AS first
+        SELECT n.no, e.item_id, arg_max(e.score, e.event_no) AS score
         FROM events e JOIN incoming n USING (project, run_id, step_id)
         WHERE n.cutoff IS NOT NULL AND e.score IS NOT NULL
         GROUP BY ALL
     )
-    QUALIFY row_number() OVER (PARTITION BY no ORDER BY score DESC, first) <= cutoff
 ),
-decided AS (
-    SELECT no, bool_or(coalesce(last & 7 = 3, false)) AS chose FROM item GROUP BY no
+choice AS (
+    SELECT i.no, any_value(n.decided) OR bool_or(coalesce(i.last & 7 = 3, false)) AS chose
+    FROM item i JOIN incoming n USING (no)
+    GROUP BY i.no
 ),
 verdict AS (
     SELECT i.no, i.last, i.events, coalesce(i.produced, false) AS produced,
         CASE
-            WHEN i.last IS NOT NULL THEN greatest(i.last & 7, 1)  -- produced, and nothing more: accepted
-            WHEN i.scored AND n.cutoff IS NOT NULL THEN CASE WHEN b.item_id IS NULL THEN 4 ELSE 1 END
-            WHEN i.scored AND d.chose THEN 4
+            WHEN i.last & 7 > 0 THEN i.last & 7
+            WHEN i.scored AND c.chose THEN 4
+            WHEN i.scored AND n.cutoff IS NOT NULL THEN
+                CASE WHEN s.above >= n.cutoff THEN 4 WHEN s.above + s.level <= n.cutoff THEN 1 END
+            WHEN i.last IS NOT NULL THEN 1  -- produced, and nothing more: accepted
         END AS outcome
     FROM item i
     JOIN incoming n USING (no)
-    JOIN decided d USING (no)
-    LEFT JOIN best b ON b.no = i.no AND b.item_id = i.item_id
+    JOIN choice c USING (no)
+    LEFT JOIN scored s ON s.no = i.no AND s.item_id = i.item_id
 ),
 reason AS (
     SELECT no, list(reason ORDER BY n DESC, reason) AS reasons, list(n ORDER BY n DESC, reason) AS reason_counts
