@@ -33,7 +33,9 @@ if TYPE_CHECKING:
 FLUSH_S = 0.2
 HEARTBEAT_S = 10.0
 BATCH_BYTES = 4 * 1024 * 1024  # of encoded records, before compression
-PENDING_BYTES = 64 * 1024 * 1024  # encoded, not flushed yet
+BEHIND_BYTES = 16 * 1024 * 1024  # encoded, not flushed yet: from here on callers help
+PENDING_BYTES = 64 * 1024 * 1024  # and from here on what comes is lost
+PATIENCE_S = 0.25  # that a caller leaves the interpreter to a flusher at work, once until it gets on
 BYTES_PER_ITEM = 64  # a guess for columns that are not encoded yet
 MEMORY_BYTES = 32 * 1024 * 1024  # flushed, and held besides the spool (or instead of it)
 EXIT_S = 2.0
@@ -57,8 +59,9 @@ class Channel:
         self._pid = os.getpid()
         self.producer = uuid7_hex()
         self._seq = 0
-        self._lock = threading.Lock()  # pending bytes
-        self._flushing = threading.Lock()  # one flush at a time
+        self._room = threading.Condition(threading.Lock())  # pending bytes
+        self._flushing = threading.RLock()  # one flush at a time
+        self._stuck = False  # the flusher did not get on while a caller waited
         self._pending: deque[tuple[bytes | Events, int, int]] = deque()
         self._pending_bytes = 0
         self._ended: deque[Run | Ledger] = deque()
@@ -98,7 +101,9 @@ class Channel:
         self._take(event, n * BYTES_PER_ITEM, n, step)
 
     def _take(self, record: bytes | Events, size: int, events: int, step: Ledger | None) -> None:
-        with self._lock:
+        if self._pending_bytes > BEHIND_BYTES:
+            self._help()
+        with self._room:
             if self._pending_bytes + size > PENDING_BYTES:
                 self.losses["queue_full"] += events
                 if step is not None:
@@ -108,6 +113,17 @@ class Channel:
             self._pending_bytes += size
         if self._pending_bytes > BATCH_BYTES:
             self._wake.set()
+
+    def _help(self) -> None:
+        """The flusher is behind. Do a part of its work, or, where it is at it, let it have the interpreter."""
+        if self._flushing.acquire(blocking=False):
+            try:
+                self._pack_one()
+            finally:
+                self._flushing.release()
+        elif not self._stuck:
+            with self._room:
+                self._stuck = not self._room.wait_for(lambda: self._pending_bytes <= BEHIND_BYTES, PATIENCE_S)
 
     def opened(self, run: Run) -> None:
         """A run begins: it is shown as running from the next flush on."""
@@ -224,19 +240,25 @@ class Channel:
     def _pack(self) -> None:
         now = time.monotonic()
         while self._pending:
-            parts, size, events = [], 0, 0
-            while self._pending and size < BATCH_BYTES:
-                record, held, n = self._pending.popleft()
-                parts.append(record if isinstance(record, bytes) else wide.encoded(record))
-                size += held
-                events += n
-            with self._lock:
-                self._pending_bytes -= size
-            self._emit(parts, events)
+            self._pack_one()
             self._beat_at = now
         if self._open and now - self._beat_at > HEARTBEAT_S:
             self._beat_at = now
             self._emit([], 0)
+
+    def _pack_one(self) -> None:
+        parts, size, events = [], 0, 0
+        while self._pending and size < BATCH_BYTES:
+            record, held, n = self._pending.popleft()
+            parts.append(record if isinstance(record, bytes) else wide.encoded(record))
+            size += held
+            events += n
+        if parts:
+            self._emit(parts, events)
+        with self._room:
+            self._pending_bytes -= size
+            self._stuck = False
+            self._room.notify_all()
 
     def _emit(self, parts: list[bytes], events: int) -> None:
         self._seq += 1
