@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from dxray.server import batches
 from dxray.server import ingest as ingest_module
 from dxray.server.errors import BadRequest, Busy, Conflict, StoreError, TooLarge
 from dxray.server.ingest import Ingest, Receipt
@@ -121,25 +122,6 @@ def test_one_bad_batch_does_not_fail_the_others(ingest: Ingest, store: Slow) -> 
     assert not done(ingest.submit(body(2, run("r2")), "zstd")).accepted
 
 
-def test_tables_that_cannot_be_built_fail_alone(ingest: Ingest, store: Slow, monkeypatch: pytest.MonkeyPatch) -> None:
-    built = ingest_module.build
-
-    def build(sent: Any, *more: Any) -> Any:
-        sent = list(sent)
-        if any(record.run_id == "bad" for one in sent for record in one.records):
-            raise RuntimeError("a bug")
-        return built(sent, *more)
-
-    monkeypatch.setattr(ingest_module, "build", build)
-    store.gate.clear()
-    futures = [ingest.submit(body(i, run(name)), "zstd") for i, name in enumerate(("r1", "r2", "bad", "r3"))]
-    store.gate.set()
-    for i in (0, 1, 3):
-        assert done(futures[i]) == Receipt(1)
-    with pytest.raises(StoreError, match="a bug"):
-        done(futures[2])
-
-
 def test_a_bad_record_costs_only_itself(ingest: Ingest, store: Slow) -> None:
     newer = msgspec.msgpack.encode({"t": "hologram", "run_id": "r"})
     torn = Events(run_id="r", step_id="s", first=0, at=1, ops=b"\x01\x01", ids=["a"])
@@ -227,6 +209,33 @@ def test_parts_of_a_batch_are_one_commit(ingest: Ingest, store: Slow, monkeypatc
     assert ingest.counters.commits == 1
     assert count(store, "events") == 20
     assert count(store, "shapes") == 1
+
+
+def test_a_record_that_cannot_become_a_row_costs_only_itself(
+    ingest: Ingest, store: Slow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = batches.build
+
+    def build(sent: Any, *more: Any) -> Any:
+        sent = list(sent)
+        if any(record.run_id == "bad" for one in sent for record in one.records):
+            raise RuntimeError("a bug")
+        return made(sent, *more)
+
+    monkeypatch.setattr(batches, "build", build)
+    monkeypatch.setattr(ingest_module, "build", build)
+    store.gate.clear()
+    futures = [ingest.submit(body(i, run(name)), "zstd") for i, name in enumerate(("r1", "r2", "bad", "r3"))]
+    mixed = ingest.submit(body(7, run("r4"), events(run_id="bad"), events(run_id="r4")), "zstd")
+    store.gate.set()
+    for i in (0, 1, 3):
+        assert done(futures[i]) == Receipt(1)
+    assert done(futures[2]) == Receipt(0, [(0, "a bug")])
+    assert done(mixed) == Receipt(2, [(1, "a bug")])
+    assert (count(store, "runs"), count(store, "events")) == (4, 3)
+    assert done(ingest.submit(body(7, run("r4")), "zstd")).duplicate
+    with pytest.raises(StoreError, match="a bug"):
+        done(ingest.post_run("p", [run("bad")], "h"))
 
 
 def test_a_whole_run_is_made_once(ingest: Ingest, store: Slow) -> None:

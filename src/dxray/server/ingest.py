@@ -12,39 +12,26 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, InvalidStateError
-from contextlib import suppress
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, fields
 from typing import Any
 
-import pyarrow as pa
-
-from dxray.server.errors import BadRequest, Busy, Conflict, DxrayError, Invalid, StoreError, TooLarge
+from dxray.server.batches import PART_ROWS, built_alone, joined, records_of, unpacked
+from dxray.server.errors import Busy, Conflict, DxrayError, Invalid, StoreError
 from dxray.server.filters import Clause
 from dxray.server.store.base import Commit, Mark, Store
-from dxray.wire import codec
+from dxray.server.submissions import Group, Receipt, Submission, settle
 from dxray.wire.columns import Built, PipelineMemory, Refused, Sent, build, check
 from dxray.wire.evidence import ShapeBook
-from dxray.wire.records import AnyRecord, Batch, Events
+from dxray.wire.records import AnyRecord
 from dxray.wire.sequences import Sequences
 
 log = logging.getLogger("dxray.ingest")
 
-PART_ROWS = 8_192  # decoded records are turned into tables before they are many more than this
 ENOUGH_ROWS = 30_000  # are handed to an idle commit thread although more waits, so that both threads are at work
-LINGER_S = 0.04  # or so long after the commit before
 GROUP_ROWS = 250_000  # and committed, under load, before they are many more than this
 WAITING_BYTES = 64 * 1024 * 1024  # of bodies that are not committed yet
-
-
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    """What became of a batch: records stored, those refused as (index, why), and whether it was known already."""
-
-    accepted: int
-    rejected: list[tuple[int, str]] = field(default_factory=list)
-    duplicate: bool = False
 
 
 @dataclass(slots=True)
@@ -66,51 +53,6 @@ class Counters:
         return {f.name: getattr(self, f.name) for f in fields(self)}
 
 
-class Submission:
-    """One body, or one run posted whole, on its way to a commit."""
-
-    __slots__ = ("body", "counts_once", "encoding", "future", "key", "project", "receipt", "received_at", "sent", "seq")
-
-    def __init__(self, body: bytes, encoding: str, sent: Sent | None = None, project: str | None = None) -> None:
-        self.body = body
-        self.encoding = encoding
-        self.sent = sent  # what a posted run consists of
-        self.project = project  # whose the batch is, whatever it says
-        self.future: Future[Any] = Future()
-        self.received_at = int(time.time() * 1e6)
-        self.counts_once = False  # and others that are the same wait for it
-        self.key: tuple[str, str] | None = None  # project and producer
-        self.seq = 0
-        self.receipt: Any = None
-
-    def resolve(self) -> None:
-        _settle(self.future, self.receipt)
-
-    def fail(self, error: BaseException) -> None:
-        with suppress(InvalidStateError):  # whoever asked has gone
-            self.future.set_exception(error)
-
-
-@dataclass(slots=True)
-class Group:
-    """Submissions that are committed together, and their tables so far."""
-
-    submissions: list[Submission] = field(default_factory=list)
-    parts: list[Built] = field(default_factory=list)
-    sent: list[Sent] = field(default_factory=list)  # decoded, not in a part yet
-    part_rows: int = 0
-    rows: int = 0
-    has_posts: bool = False  # somebody waits for an answer
-
-    def add(self, sent: Sent) -> int:
-        """Take records; gives the rows that are not in a part yet."""
-        rows = sum(len(r.ops) if type(r) is Events else 1 for r in sent.records)
-        self.sent.append(sent)
-        self.rows += rows
-        self.part_rows += rows
-        return self.part_rows
-
-
 class Ingest:
     """Takes batches and whole runs for one store, from any thread."""
 
@@ -129,7 +71,6 @@ class Ingest:
         self._posting: dict[tuple[str, str], tuple[str, list[Submission]]] = {}
         self._ready: Group | None = None
         self._committing = False
-        self._committed_at = 0.0
         self._closing = False
         self._changed = threading.Condition()
         _share_the_interpreter()
@@ -222,20 +163,10 @@ class Ingest:
                 if self._waiting and group.rows < self._group_rows:
                     return self._waiting.popleft()
                 if group.submissions and (self._is_idle() or self._closing):
-                    pause = 0.0 if self._closing else self._pause(group)
-                    if pause <= 0:
-                        return None
-                    self._changed.wait(pause)
-                    continue
+                    return None
                 if self._closing and not self._waiting:
                     return None
                 self._changed.wait()
-
-    def _pause(self, group: Group) -> float:
-        """Seconds to wait for more, so that a stream of small batches does not become as many small commits."""
-        if group.rows >= ENOUGH_ROWS or group.has_posts:
-            return 0.0
-        return self._committed_at + LINGER_S - time.monotonic()
 
     def _is_enough(self, group: Group) -> bool:
         return group.rows >= self._group_rows or (group.rows >= ENOUGH_ROWS and self._is_idle())
@@ -267,7 +198,7 @@ class Ingest:
             self._fail(submission, Invalid(str(error)))
 
     def _take_batch(self, group: Group, submission: Submission) -> None:
-        batch = _unpacked(submission)
+        batch = unpacked(submission)
         self.counters.batches += 1
         if not batch.records:
             self.counters.heartbeats += 1
@@ -279,7 +210,7 @@ class Ingest:
         submission.key, submission.seq = (batch.project, batch.producer), batch.seq
         group.submissions.append(submission)
         try:
-            for sent in _records(submission, batch):
+            for sent in records_of(submission, batch):
                 if group.add(sent) >= PART_ROWS:
                     self._build_part(group)
         except Exception:
@@ -291,7 +222,7 @@ class Ingest:
         """Whether the batch is committed, or on its way: then it gets its answer with the first one."""
         with self._changed:
             if self._sequences.has(*key):
-                _settle(submission.future, Receipt(0, duplicate=True))
+                settle(submission.future, Receipt(0, duplicate=True))
                 return True
             followers = self._inflight.get(key)
             if followers is not None:
@@ -318,7 +249,7 @@ class Ingest:
         if found.num_rows:
             if found.column(0)[0].as_py() != request_hash:
                 raise _conflict(run_id)
-            _settle(submission.future, False)
+            settle(submission.future, False)
             return
         with self._changed:
             self._posting[key] = (request_hash, [])
@@ -326,7 +257,6 @@ class Ingest:
         self.counters.posted += 1
         submission.receipt = True
         group.submissions.append(submission)
-        group.has_posts = True
         group.add(sent)
 
     def _build_part(self, group: Group) -> None:
@@ -345,7 +275,6 @@ class Ingest:
         while True:
             with self._changed:
                 self._committing = False
-                self._committed_at = time.monotonic()
                 self._changed.notify_all()
                 while self._ready is None:
                     self._changed.wait()
@@ -373,8 +302,7 @@ class Ingest:
     def _commit_alone(self, submission: Submission) -> None:
         """Decode and commit one submission of a group that failed, so that it fails by its own fault only."""
         try:
-            sent = [submission.sent] if submission.sent else list(_records(submission, _unpacked(submission)))
-            self._commit([submission], [build(sent, ShapeBook(), self._pipelines)])
+            self._commit([submission], [built_alone(submission, self._pipelines)])
         except Exception as error:
             self.counters.failed += 1
             log.exception("a batch could not be committed")
@@ -388,7 +316,7 @@ class Ingest:
             if s.key is not None:
                 producers.setdefault(s.key, []).extend([s.seq] if s.receipt.accepted or s.receipt.rejected else [])
         marks = [Mark(*key, self._sequences.with_(key, seqs), now) for key, seqs in producers.items()]
-        self._store.insert(Commit(_joined(parts), marks))
+        self._store.insert(Commit(joined(parts), marks))
         self.counters.commits += 1
         for part in parts:
             self.counters.rows += part.rows
@@ -403,7 +331,7 @@ class Ingest:
                 self.counters.rejected += len(submission.receipt.rejected)
             submission.resolve()
             for other in following:
-                _settle(other.future, False if submission.sent is not None else Receipt(0, duplicate=True))
+                settle(other.future, False if submission.sent is not None else Receipt(0, duplicate=True))
 
     def _forget(self, submission: Submission) -> list[Submission]:
         """It is on its way no longer. Returns those that wait for the same."""
@@ -435,70 +363,9 @@ _END = Group()
 _POISON = Built({})
 
 
-def _unpacked(submission: Submission) -> Batch:
-    """The batch in a body. Raises `DxrayError`."""
-    try:
-        batch = codec.unpack_batch(codec.inflate(submission.body, submission.encoding))
-    except codec.TooLarge as error:
-        raise TooLarge(str(error)) from error
-    except codec.CodecError as error:
-        raise BadRequest(str(error)) from error
-    if not 0 <= batch.seq < 2**62:
-        raise BadRequest(f"seq {batch.seq} is out of range")
-    if submission.project is not None:
-        batch.project = submission.project
-    return batch
-
-
-def _records(submission: Submission, batch: Batch) -> Iterator[Sent]:
-    """The records of a batch that can be stored, some at a time; in the end its receipt names the others."""
-    accepted, rows = 0, 0
-    rejected: list[tuple[int, str]] = []
-    records: list[AnyRecord] = []
-    for index, raw in enumerate(batch.records):
-        try:
-            record = codec.unpack_record(raw)
-            check(record)
-        except (codec.CodecError, Refused) as error:
-            rejected.append((index, str(error)))
-            continue
-        records.append(record)
-        accepted += 1
-        rows += len(record.ops) if type(record) is Events else 1
-        if rows >= PART_ROWS:  # turned into columns while they are in the processor's cache
-            yield Sent(batch.project, batch.producer, submission.received_at, records)
-            records, rows = [], 0
-    submission.receipt = Receipt(accepted, rejected)
-    if records:
-        yield Sent(batch.project, batch.producer, submission.received_at, records)
-
-
-def _joined(parts: list[Built]) -> dict[str, pa.Table]:
-    tables: dict[str, list[pa.Table]] = {}
-    for part in parts:
-        for name, table in part.tables.items():
-            tables.setdefault(name, []).append(table)
-    return {name: some[0] if len(some) == 1 else pa.concat_tables(_alike(some)) for name, some in tables.items()}
-
-
 def _conflict(run_id: str) -> Conflict:
     return Conflict(
         f"there is another run under run_id {run_id!r}",
         field="run_id",
         fix="leave run_id out, or choose another",
     )
-
-
-def _settle(future: Future[Any], result: Any) -> None:
-    with suppress(InvalidStateError):  # whoever asked has gone
-        future.set_result(result)
-
-
-def _alike(tables: list[pa.Table]) -> list[pa.Table]:
-    """The tables with the same types: a part may hold a text column as a dictionary where another does not."""
-    schema = tables[0].schema
-    for number, field_ in enumerate(schema):
-        if any(table.schema.field(number).type != field_.type for table in tables):
-            plain = field_.type.value_type if pa.types.is_dictionary(field_.type) else field_.type
-            schema = schema.set(number, pa.field(field_.name, plain))
-    return [table if table.schema == schema else table.cast(schema) for table in tables]

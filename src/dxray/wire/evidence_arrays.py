@@ -163,14 +163,14 @@ class EvidenceArrays:
         if not dicts:
             return
         keyed = list(map(tuple, dicts))
-        distinct = set(keyed)
+        distinct = dict.fromkeys(keyed)  # in their order: what is made of one batch is always the same
         if len(distinct) == 1:
             self._add_alike(scope, rows, keyed[0], dicts)
             return
         if len(distinct) > 64 and len(distinct) * 8 > len(dicts):  # the order of keys may be all that differs
             dicts = [dict(sorted(d.items())) for d in map(_with_text_keys, dicts)]
             keyed = list(map(tuple, dicts))
-            distinct = set(keyed)
+            distinct = dict.fromkeys(keyed)
         number = {keys: i for i, keys in enumerate(distinct)}
         codes = np.fromiter(map(number.__getitem__, keyed), dtype=np.int32, count=len(keyed))
         order = np.argsort(codes, kind="stable")
