@@ -10,10 +10,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from dxray.server import batches
-from dxray.server import ingest as ingest_module
 from dxray.server.errors import BadRequest, Busy, Conflict, StoreError, TooLarge
-from dxray.server.ingest import Ingest, Receipt
+from dxray.server.ingest import Ingest, Receipt, batches
+from dxray.server.ingest import threads as ingest_module
 from dxray.server.store.base import Commit
 from dxray.server.store.duckdb import DuckStore
 from dxray.wire import codec

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dxray.server.batches import joined
 from dxray.server.filters import Clause
+from dxray.server.ingest.batches import joined
 from dxray.server.store.base import Commit
 from dxray.server.store.duckdb import DuckStore
 from dxray.wire.columns import PipelineMemory, Sent, build, check

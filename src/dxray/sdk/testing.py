@@ -77,14 +77,12 @@ class Capture:
 
     @property
     def events(self) -> list[Recorded]:
-        """Every event, in order."""
+        """Every event, step by step, each in order."""
+        chunks = [record for record in self.records if isinstance(record, Events)]
+        place = {key: n for n, key in enumerate(dict.fromkeys((c.run_id, c.step_id) for c in chunks))}
+        chunks.sort(key=lambda chunk: (place[chunk.run_id, chunk.step_id], chunk.first))  # they may overtake
         names = {(step.run_id, step.step_id): step.name for step in self.steps}
-        return [
-            event
-            for chunk in self.records
-            if isinstance(chunk, Events)
-            for event in _rows(chunk, names.get((chunk.run_id, chunk.step_id), ""))
-        ]
+        return [event for chunk in chunks for event in _rows(chunk, names.get((chunk.run_id, chunk.step_id), ""))]
 
     def outcomes(self, step_name: str) -> dict[str, str]:
         """Each item's last outcome at a step."""

@@ -17,11 +17,11 @@ from concurrent.futures import Future
 from dataclasses import dataclass, fields
 from typing import Any
 
-from dxray.server.batches import PART_ROWS, built_alone, joined, records_of, unpacked
 from dxray.server.errors import Busy, Conflict, DxrayError, Invalid, StoreError
 from dxray.server.filters import Clause
+from dxray.server.ingest.batches import PART_ROWS, built_alone, joined, records_of, unpacked
+from dxray.server.ingest.submissions import Group, Receipt, Submission, settle
 from dxray.server.store.base import Commit, Mark, Store
-from dxray.server.submissions import Group, Receipt, Submission, settle
 from dxray.wire.columns import Built, PipelineMemory, Refused, Sent, build, check
 from dxray.wire.evidence import ShapeBook
 from dxray.wire.records import AnyRecord

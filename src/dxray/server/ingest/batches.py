@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 import pyarrow as pa
 
 from dxray.server.errors import BadRequest, TooLarge
-from dxray.server.submissions import Receipt, Submission
+from dxray.server.ingest.submissions import Receipt, Submission
 from dxray.wire import codec
 from dxray.wire.columns import Built, PipelineMemory, Refused, Sent, build, check
 from dxray.wire.evidence import ShapeBook
