@@ -169,7 +169,20 @@ class Decision(Record, tag="decision"):
     at: int | None = None
 
 
-AnyRecord = Run | Step | Events | Decision
+class Loss(Record, tag="loss"):
+    """So many recorded things that did not arrive, or not as they were. Losses of a run add up.
+
+    `run_id` is empty where nobody knows whose they were. `n` counts events, but for `VALUE_LOSSES`.
+    """
+
+    cause: str
+    n: int
+    step_id: str | None = None
+
+
+VALUE_LOSSES = frozenset(("truncated", "redacted"))  # the event is there, a value of it was changed
+
+AnyRecord = Run | Step | Events | Decision | Loss
 
 
 class Batch(msgspec.Struct, kw_only=True):
