@@ -291,3 +291,33 @@ def test_sequences() -> None:
     assert seen.with_(("p", "me"), [6]) == ((1, 8),)
     assert not seen.has("p", "me", 6)
     assert not seen.has("p", "you", 1)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\x81\xa1x" + b"\x91" * 1500 + b"\xc0",
+        msgspec.msgpack.encode({"v": 1, "seq": 1, "producer": "aa"}).replace(b"aa", b"\xff\xff"),
+    ],
+    ids=["deep", "no UTF-8"],
+)
+def test_odd_bytes_are_refused_and_the_next_batch_is_stored(ingest: Ingest, store: Slow, data: bytes) -> None:
+    with pytest.raises(BadRequest):
+        done(ingest.submit(data, "identity"))
+    assert done(ingest.submit(body(1, run()), "zstd")) == Receipt(1)
+
+
+def test_a_thread_that_dies_leaves_nobody_waiting(store: Slow, monkeypatch: pytest.MonkeyPatch) -> None:
+    def dies(*_: Any) -> None:
+        raise SystemExit
+
+    for work in ("_decode_into", "_commit_group"):
+        with monkeypatch.context() as patched:
+            patched.setattr(Ingest, work, dies)
+            ingest = Ingest(store)
+            with pytest.raises(StoreError, match="restart"):
+                done(ingest.submit(body(1, run()), "zstd"))
+            assert not ingest.is_alive
+            with pytest.raises(StoreError, match="restart"):
+                ingest.submit(body(2, run()), "zstd")
+            ingest.close()

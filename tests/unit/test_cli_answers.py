@@ -9,7 +9,8 @@ import pytest
 
 from dxray.wire.answers import Run, Runs, Step, Why
 from dxray.wire.printed import why_lines
-from dxray.wire.printed_run import run_lines
+from dxray.wire.printed_run import CAUSES, run_lines
+from dxray.wire.records import VALUE_LOSSES
 from dxray.wire.text import cells
 from tests.unit import cli_answers as answers
 
@@ -51,16 +52,41 @@ def test_a_page_is_a_sequence() -> None:
 
 
 def test_a_run_prints_as_a_tree_with_what_is_unaccounted() -> None:
-    text = str(Run.read(answers.run(losses={"spool_full": 12}, marks=["input: cut"])))
+    text = str(Run.read(answers.run(marks=["input: cut"])))
     assert "├─ filter_candidates  filter    375   64    82.9 %" in text
     assert "375 in = 64 accepted + 311 rejected + 0 unaccounted · 0 lost before" in text
     assert "62 in = 1 selected + 58 outranked + 3 unaccounted · 2 lost before" in text
     assert "✖ price_too_high 212 · wrong_category 64 · rating_too_low 35" in text
     assert "rules price <= 100 failed 212 of 375" in text
     assert "rating >= 3 failed 35 of 163 (3 could not be compared)" in text
-    assert "! not delivered: 12 spool_full" in text
     assert "! changed to be stored: input: cut" in text
     assert "labelled bad" in text
+
+
+def test_losses_are_told_in_words_with_what_to_do() -> None:
+    lost = {"spool_full": 1200, "cosmic\x1b[2Jrays": 1, "truncated": 1, "redacted": 2}
+    steps = [answers.step(0, "search", "retrieve", {}, losses={"spool_full": 1200})]
+    text = str(Run.read(answers.run(losses=lost, marks=["input: cut"], steps=steps)))
+    assert "\n  ! lost: 1,200 events (the spool was full) · 1 event (cosmic\ufffdrays)\n" in text
+    assert "! changed to be stored: 1 value (too large, and cut) · 2 values (redacted) · input: cut" in text
+    assert "\n        ! lost: 1,200 events (the spool was full)" in text
+    assert text.count("→ the spool was full: have the server up sooner, raise DXRAY_SPOOL_BYTES") == 1
+    assert text.count("→") == 1, "nothing can be done about the others"
+    assert "! " not in str(Run.read(answers.run()))
+
+
+def test_every_cause_has_words() -> None:
+    for cause, (words, remedy) in CAUSES.items():
+        text = str(Run.read(answers.summary(losses={cause: 3})))
+        assert f"3 {'value' if cause in VALUE_LOSSES else 'event'}s ({words})" in text
+        assert ("→" in text) == bool(remedy)
+
+
+def test_a_page_marks_runs_that_lost_events() -> None:
+    runs = [answers.summary(losses={"refused": 1200, "redacted": 5}), answers.summary(losses={"redacted": 5})]
+    first, second = str(Runs.read({"runs": runs})).splitlines()
+    assert first.endswith("  ! 1,200 lost")
+    assert "lost" not in second
 
 
 def test_unknown_losses_between_steps_say_why() -> None:
@@ -137,10 +163,13 @@ def test_every_verdict_prints(changes: dict[str, Any]) -> None:
     assert why._repr_html_().startswith("<pre")
 
 
+LOSSES = dict.fromkeys((*CAUSES, "x" * 100), 10**9)
+
+
 @pytest.mark.parametrize("width", [60, 80, 120])
 def test_layouts_fit_their_width(width: int) -> None:
     long = "x" * 300
-    run = Run.read(answers.run(input={"q": long}, error={"type": "E", "message": long}, marks=[long]))
+    run = Run.read(answers.run(input={"q": long}, error={"type": "E", "message": long}, marks=[long], losses=LOSSES))
     whys = [answers.rejected(sentence=f"{long} {long}", name=long, item_id=long), answers.selected(), answers.unknown()]
     layouts = [run_lines(run, width), *(why_lines(Why.read(why), width) for why in whys)]
     for line in (line for layout in layouts for line in layout):

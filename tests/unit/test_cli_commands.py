@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from pytest_httpserver import HTTPServer
 
 from dxray import __version__
 from dxray.cli import main
+from dxray.sdk.spool import folder_of
 from tests.unit import cli_answers as answers
 
 Run = Callable[..., tuple[int, str, str]]
@@ -50,6 +52,62 @@ def test_runs_are_listed_with_how_many_there_are(run: Run, httpserver: HTTPServe
     assert lines[1].startswith(f"{answers.RUN_ID}  competitor_selection  ✔ completed")
     assert lines[-1] == "the newest 2 of 1,234 runs; --limit N shows more"
     assert "\x1b" not in out
+
+
+def test_runs_that_lost_events_are_marked(run: Run, httpserver: HTTPServer) -> None:
+    page = [answers.summary(losses={"refused": 1200, "truncated": 7}), answers.summary()]
+    httpserver.expect_request("/runs").respond_with_json({"runs": page, "total": 2})
+    lines = run("runs")[1].splitlines()
+    assert lines[0].split() == ["run", "pipeline", "status", "age", "took", "lost"]
+    assert lines[1].endswith("  1,200")
+    assert lines[2].endswith(" s")
+
+
+@pytest.fixture
+def synced(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What `sync_spool` gives, and is given."""
+    found: dict[str, Any] = {"result": {"synced": 0, "failed": 0}}
+
+    def sync_spool(*given: Any, **more: Any) -> Any:
+        found["given"] = (*given[:2], more)
+        given[2](1, 1)
+        return found["result"]
+
+    monkeypatch.setattr("dxray.sdk.offline.sync_spool", sync_spool)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("result", "code", "said"),
+    [
+        ({"synced": 0, "failed": 0}, 0, "nothing was left to send\n"),
+        ({"synced": 2, "failed": 0}, 0, "2 runs sent\n"),
+        ({"synced": 1, "failed": 3}, 1, "1 run sent, 3 not\n"),
+        (
+            {"synced": 1, "failed": 0, "quarantined": {"refused with HTTP 401": 2}},
+            1,
+            (
+                "1 run sent\n"
+                "2 batches could not be read or were refused, and lie in FOLDER/quarantine: refused with HTTP 401: 2\n"
+            ),
+        ),
+        (
+            {"synced": 0, "failed": 0, "quarantined": {"dam\x1b[2Jaged": 1}},
+            1,
+            "1 batch could not be read or was refused, and lies in FOLDER/quarantine: dam\ufffdaged: 1\n",
+        ),
+    ],
+)
+def test_sync_says_what_became_of_each(
+    run: Run, synced: dict[str, Any], tmp_path: Path, result: dict[str, Any], code: int, said: str
+) -> None:
+    synced["result"] = result
+    words = ("sync", "--spool", str(tmp_path), "--project", "mine", "--api-url", "http://here:1", "--api-key", "k")
+    folder = folder_of(tmp_path, "http://here:1", "mine")
+    assert run(*words)[:2] == (code, said.replace("FOLDER", str(folder)))
+    assert synced["given"] == (tmp_path, "http://here:1", {"project": "mine", "api_key": "k"})
+    done, out, _ = run(*words, "--json")
+    assert (done, json.loads(out)) == (code, result)
 
 
 def test_filters_of_runs_are_passed_on(run: Run, httpserver: HTTPServer) -> None:

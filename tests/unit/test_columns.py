@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from dxray.wire.columns import SCHEMAS, PipelineMemory, Refused, Sent, build, check
 from dxray.wire.evidence import ShapeBook, ShapeReader
-from dxray.wire.records import AnyRecord, Decision, Events, Op, Rule, Run, Step
+from dxray.wire.records import AnyRecord, Decision, Events, Loss, Op, Rule, Run, Step
 
 
 def chunk(ops: list[int], ids: Any, a: Any = None, b: Any = None, **more: Any) -> Events:
@@ -82,10 +82,11 @@ def test_every_table_has_its_columns() -> None:
         Run(run_id="r", version=1, pipeline="q", status="running"),
         Step(run_id="r", step_id="s", version=1, name="n", position=0, rules=[Rule("f", "<", "1", "why")]),
         Decision(run_id="r", step_id="s", number=0, decision="d", selected=["a"]),
+        Loss(run_id="", cause="damaged", n=1),
         chunk([0, 1], ["a", "b"], None, [["x", 7], {"k": 1}]),
     )
     assert {name: table.schema for name, table in made.items() if name in SCHEMAS} == {
-        name: SCHEMAS[name] for name in ("runs", "steps", "decisions", "rules", "shapes")
+        name: SCHEMAS[name] for name in ("runs", "steps", "decisions", "losses", "rules", "shapes")
     }
     assert made["runs"]["started_at"].to_pylist() == [None]  # the store says when it first heard of the run
     assert made["lineage"].select(["item_id", "parent_id"]).to_pylist() == [
@@ -111,6 +112,14 @@ def test_nul_is_replaced_and_marked() -> None:
     run = tables(Run(run_id="r", version=1, pipeline="q\0", status="running"))["runs"].to_pylist()[0]
     assert run["pipeline"] == "q␀"
     assert "NUL" in run["marks"]
+
+
+def test_losses_become_rows_of_known_and_unknown_runs() -> None:
+    lost = [Loss(run_id="", cause="x" * 100, n=2**63 - 1), Loss(run_id="r", cause="a\0", n=2, step_id="s\0")]
+    assert [tuple(row.values()) for row in tables(*lost)["losses"].to_pylist()] == [
+        ("p", "", None, "x" * 100, 2**63 - 1, 7),
+        ("p", "r", "s␀", "a␀", 2, 7),
+    ]
 
 
 def test_sampling_is_said() -> None:
@@ -139,6 +148,13 @@ def test_sampling_is_said() -> None:
         (chunk([1], ["a"], kept={4: "x"}), "not there"),
         (Run(run_id="../x", version=1, pipeline="q", status="running"), "run_id"),
         (Run(run_id="r", version=2**63, pipeline="q", status="running"), "out of range"),
+        (Run(run_id="", version=1, pipeline="q", status="running"), "run_id"),
+        (Loss(run_id="../x", cause="refused", n=1), "run_id"),
+        (Loss(run_id="r", cause="", n=1), "cause has 0 characters"),
+        (Loss(run_id="r", cause="x" * 101, n=1), "cause has 101 characters"),
+        (Loss(run_id="r", cause="refused", n=0), "a loss of 0"),
+        (Loss(run_id="", cause="refused", n=-1), "a loss of -1"),
+        (Loss(run_id="r", cause="refused", n=2**63), "out of range"),
     ],
 )
 def test_what_no_table_can_hold_is_refused(record: AnyRecord, says: str) -> None:

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import os
+import random
+import signal
 import subprocess
 import sys
 import textwrap
 import time
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
 from dxray import DeliveryError, XRay
+from dxray.sdk import channel as channel_module
+from dxray.sdk.contents import halves
 from dxray.sdk.offline import sync_spool
-from dxray.wire.codec import inflate, unpack_batch, unpack_record
-from dxray.wire.records import AnyRecord, Events, Run
+from dxray.sdk.transport import Transport
+from dxray.wire.codec import inflate, pack_batch, pack_record, unpack_batch, unpack_record
+from dxray.wire.records import AnyRecord, Batch, Events, Loss, Run
 
 NOWHERE = "http://127.0.0.1:9"
 
@@ -26,6 +34,9 @@ class Server:
     def __init__(self, server: HTTPServer) -> None:
         self.url = server.url_for("").rstrip("/")
         self.status = 200
+        self.body: str | None = None
+        self.most_records = 10**9  # more than that is too large
+        self.rejects: int | None = None  # the number of a record
         self.records: list[AnyRecord] = []
         self.seqs: list[tuple[str, int]] = []
         server.expect_request("/ingest", method="POST").respond_with_handler(self._take)
@@ -33,7 +44,13 @@ class Server:
     def _take(self, request: Request) -> Response:
         if self.status != 200:
             return Response(status=self.status)
+        if self.body is not None:
+            return Response(self.body)
         batch = unpack_batch(inflate(request.get_data(), request.headers["Content-Encoding"]))
+        if len(batch.records) > self.most_records:
+            return Response(status=413)
+        if self.rejects is not None and batch.records:
+            return Response(f'{{"accepted": 1, "rejected": [{{"index": {self.rejects}, "error": "no"}}]}}')
         self.seqs.append((batch.producer, batch.seq))
         self.records += [unpack_record(raw) for raw in batch.records]
         return Response('{"accepted": 1, "rejected": []}')
@@ -133,7 +150,7 @@ def test_a_spool_that_cannot_be_written_degrades_to_memory(server: Server, tmp_p
     record(xray)
     assert xray.flush(5)
     last = [r for r in server.records if isinstance(r, Run)][-1]
-    assert last.marks == ["not spooled to disk (Not a directory): held in memory until it was sent"]
+    assert last.marks == ["not spooled to disk (the spool is not a folder): held in memory until it was sent"]
 
 
 CHILD = """
@@ -222,7 +239,9 @@ def test_a_torn_frame_is_not_sent(server: Server, tmp_path: Path) -> None:
     child("xray.flush(0.3); os._exit(9)", NOWHERE, tmp_path)
     (segment,) = tmp_path.rglob("*.seg")
     segment.write_bytes(segment.read_bytes()[:-3])
-    assert sync_spool(tmp_path, NOWHERE) == {"synced": 0, "failed": 0}
+    assert sync_spool(tmp_path, NOWHERE) == {"synced": 0, "failed": 0, "quarantined": {"damaged": 1}}
+    (aside,) = tmp_path.rglob("*.bad")
+    assert aside.parent.name == "quarantine"
 
 
 def test_sync_says_what_failed(tmp_path: Path) -> None:
@@ -240,3 +259,204 @@ def test_exit_ships_what_waits_and_is_quick_when_nobody_answers(server: Server, 
     assert away.returncode == 0 and "Traceback" not in away.stderr
     assert time.monotonic() - start < 5
     assert list((tmp_path / "away").rglob("*.seg")), "it waits in the spool"
+
+
+# --- what the server does not take ------------------------------------------------------------------------
+
+
+def losses(server: Server) -> dict[tuple[str, str], int]:
+    """What the server was told of: by run and cause."""
+    found: Counter[tuple[str, str]] = Counter()
+    for record_ in server.records:
+        if isinstance(record_, Loss):
+            found[record_.run_id, record_.cause] += record_.n
+    return dict(found)
+
+
+def test_a_batch_that_is_too_large_arrives_in_parts_and_each_counts_once(server: Server, tmp_path: Path) -> None:
+    xray = XRay("p", api_url=server.url, spool_dir=str(tmp_path))
+    server.status, server.most_records = 503, 2
+    with xray.run() as run:
+        for number in range(7):
+            with run.step(f"s{number}") as step:
+                step.accept(number)
+    assert not xray.flush(0.3)
+    server.status = 200
+    assert xray.flush(10)
+    events = [event for event in server.records if isinstance(event, Events)]
+    assert sorted(event.ids[0] for event in events) == list(range(7))
+    first = list(server.seqs)
+    assert len(first) == len(set(first)) > 3
+    assert losses(server) == {}
+
+
+def test_dividing_a_batch_again_makes_the_same_parts() -> None:
+    batch = pack_batch("me", 7, "p", [pack_record(Loss(run_id=f"r{n}", cause="c", n=1)) for n in range(5)])
+    parts = halves(batch)
+    assert [(b.producer, b.seq, len(b.records)) for b in map(unpack, parts)] == [("me.7", 1, 2), ("me.7", 2, 3)]
+    assert halves(batch) == parts
+    assert halves(halves(parts[0])[0]) == (), "one record cannot be divided"
+
+
+def unpack(data: bytes) -> Batch:
+    return unpack_batch(inflate(data, "zstd"))
+
+
+def test_what_is_refused_is_put_aside_and_the_run_says_so(server: Server, tmp_path: Path) -> None:
+    xray = XRay("p", api_url=server.url, spool_dir=str(tmp_path))
+    server.status = 400
+    with xray.run() as run, run.step("f") as step:
+        for number in range(5):
+            step.accept(number)
+    assert not xray.flush(5)
+    server.status = 200
+    assert xray.flush(5)
+    assert losses(server) == {(run.run_id, "refused"): 5}
+    (aside,) = tmp_path.rglob("*.bad")
+    assert "HTTP-400" in aside.name
+    xray.flush(5)
+    assert sum(losses(server).values()) == 5, "told once"
+
+
+def test_a_record_the_server_cannot_store_is_a_loss(server: Server, tmp_path: Path) -> None:
+    server.rejects = 0
+    xray = XRay("p", api_url=server.url, spool_dir=str(tmp_path))
+    record(xray, 4)
+    xray.flush(5)
+    server.rejects = None
+    xray.flush(5)
+    assert sorted(cause for _, cause in losses(server)) == ["rejected_by_server"]
+    assert set(losses(server).values()) == {4}, "the events come first in the batch"
+
+
+def test_an_answer_that_is_not_the_servers_keeps_the_batch(server: Server, tmp_path: Path) -> None:
+    server.body = "<html>please log in</html>"
+    xray = XRay("p", api_url=server.url, spool_dir=str(tmp_path))
+    record(xray)
+    assert not xray.flush(0.5)
+    assert xray._channel is not None and not xray._channel.losses
+    server.body = None
+    assert xray.flush(5)
+    assert len([r for r in server.records if isinstance(r, Events)]) >= 1
+
+
+# --- the spool's bounds -----------------------------------------------------------------------------------
+
+
+def test_past_its_cap_the_oldest_goes_first_and_is_counted(server: Server, tmp_path: Path) -> None:
+    server.status = 503
+    xray = XRay("capped", api_url=server.url, spool_dir=str(tmp_path), offline_mode="buffer")
+    channel = xray._channel
+    assert channel is not None and channel._outbox._spool is not None
+    channel._outbox._spool._cap = 40_000
+    random.seed(5)
+    runs = []
+    for _ in range(30):
+        with xray.run() as run, run.step("f") as step:
+            step.reject("a", "r", {"noise": random.randbytes(3_000).hex()})
+        runs.append(run.run_id)
+        channel.collect()
+    assert sum(path.stat().st_size for path in tmp_path.rglob("*.seg")) <= 40_000
+    server.status = 200
+    xray.flush(10)
+    xray.flush(10)
+    there = {r.run_id for r in server.records if isinstance(r, Events)}
+    lost = {run_id for (run_id, cause), n in losses(server).items() if cause == "spool_full" and n == 1}
+    assert there | lost == set(runs) and not there & lost
+    assert runs[-1] in there and len(lost) > 10
+    assert lost <= set(runs[: len(lost) + 2]), "the oldest, but for those that are being sent"
+
+
+def test_a_full_queue_loses_nothing_while_the_flusher_gets_on(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    xray = XRay("p", api_url=server.url, spool_dir=str(tmp_path), capture="full")
+    monkeypatch.setattr("dxray.sdk.channel.BEHIND_BYTES", 100_000)
+    monkeypatch.setattr("dxray.sdk.channel.PENDING_BYTES", 2_000_000)
+    evidence = {"text": "x" * 200}
+    with xray.run() as run, run.step("f") as step:
+        for number in range(60_000):  # 13 MB
+            step.accept(number, evidence=evidence)
+    assert xray.flush(20)
+    assert xray._channel is not None and not xray._channel.losses
+    assert sum(len(r.ops) for r in server.records if isinstance(r, Events)) == 60_000
+
+
+def test_a_spool_that_is_a_link_is_not_followed(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "spool").symlink_to(tmp_path / "elsewhere")
+    xray = XRay("p", api_url=server.url, spool_dir=str(tmp_path / "spool"))
+    record(xray)
+    assert xray.flush(5)
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+    assert any(isinstance(r, Events) for r in server.records)
+
+
+def test_the_spool_is_its_owners_only(server: Server, tmp_path: Path) -> None:
+    server.status = 503
+    (tmp_path / "spool").mkdir(mode=0o755)
+    xray = XRay("p", api_url=server.url, spool_dir=str(tmp_path / "spool"))
+    record(xray)
+    xray.flush(0.3)
+    (segment,) = tmp_path.rglob("*.seg")
+    modes = [path.stat().st_mode & 0o777 for path in (segment, segment.parent, segment.parent.parent)]
+    assert modes == [0o600, 0o700, 0o700]
+
+
+# --- processes --------------------------------------------------------------------------------------------
+
+
+def test_a_child_that_lives_on_does_not_hold_its_parents_segment(server: Server, tmp_path: Path) -> None:
+    server.status = 503
+    script = """
+        import os, signal, sys, time
+        from dxray import XRay
+        xray = XRay("p", api_url=sys.argv[1], spool_dir=sys.argv[2])
+        with xray.run() as run, run.step("f") as step:
+            step.accept("a")
+        xray.flush(0.3)
+        if (pid := os.fork()) == 0:
+            sys.stdout.close(); sys.stderr.close(); os.close(1); os.close(2)
+            time.sleep(20)
+            os._exit(0)
+        print(pid, flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script), server.url, str(tmp_path)],
+        stdout=subprocess.PIPE, text=True, timeout=30, check=False,
+    )  # fmt: skip
+    server.status = 200
+    try:
+        assert sync_spool(tmp_path, server.url) == {"synced": 1, "failed": 0}
+    finally:
+        os.kill(int(done.stdout), signal.SIGKILL)
+
+
+def test_a_handler_that_flushes_in_the_middle_of_a_flush_repeats_no_number(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    xray = XRay("p", api_url=server.url, spool_dir=str(tmp_path))
+    packed = channel_module.pack_batch
+
+    def interrupted(*arguments: Any) -> bytes:
+        monkeypatch.setattr(channel_module, "pack_batch", packed)
+        record(xray)
+        xray.flush(0.1)
+        return packed(*arguments)
+
+    record(xray)
+    monkeypatch.setattr(channel_module, "pack_batch", interrupted)
+    assert xray.flush(5) or xray.flush(5)
+    assert len(server.seqs) == len(set(server.seqs))
+    assert sum(len(r.ops) for r in server.records if isinstance(r, Events)) == 6
+
+
+def test_sync_stops_asking_a_server_that_is_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for _ in range(3):
+        child("xray.flush(0.3); os._exit(9)", NOWHERE, tmp_path)
+    posts = []
+    post = Transport.post
+    monkeypatch.setattr(Transport, "post", lambda self, data: posts.append(1) or post(self, data))
+    assert sync_spool(tmp_path, NOWHERE) == {"synced": 0, "failed": 6}
+    assert len(posts) == 1

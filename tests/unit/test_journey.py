@@ -266,7 +266,29 @@ def test_lost_events_leave_the_truth_or_unknown(world: World, data: st.DataObjec
         fate = world.fate(item)
         assert fate.verdict == "unknown" or told(fate) == truth, item
         assert fate.verdict != "unknown" or (fate.unknown is not None and fate.unknown.hint)
-    assert world.fate("ghost").verdict in ("unknown", "never_retrieved")
+    assert world.fate("ghost").verdict == "unknown"
+
+
+@_SETTINGS
+@given(worlds(), st.data())
+def test_events_lost_nobody_knows_where_leave_nothing_certain(world: World, data: st.DataObject) -> None:
+    for step_id, rows in world.events.items():
+        world.events[step_id] = [row for row in rows if data.draw(st.booleans())]
+    world.stages = [replace(stage, lossy=True, unplaced=True) for stage in world.stages]
+    for item in (*world.truth, "ghost"):
+        fate = world.fate(item)
+        assert fate.verdict == "unknown", item
+        assert fate.unknown is not None
+        assert fate.unknown.cause in ("dropped", "ambiguous")
+
+
+@pytest.mark.parametrize("status", ["completed", "running", "failed"])
+def test_a_run_without_steps_that_lost_events_is_not_said_to_be_without_an_item(status: str) -> None:
+    lost = fate_of(status, flow_of([], unplaced=True), [], Peers(World()), "ghost")
+    assert lost.unknown is not None
+    assert lost.unknown.cause == "dropped"
+    nothing = fate_of(status, flow_of([]), [], Peers(World()), "ghost")
+    assert nothing.verdict == ("unknown" if status == "completed" else "interrupted")
 
 
 def spoil(world: World, data: st.DataObject) -> None:

@@ -164,7 +164,7 @@ def test_columns_of_reasons_survive_sampling(captured: Capture, capture: str) ->
         step.score_many(list(range(n)), [1.0] * n, parts={"a": [0.5] * n})
     outcomes = captured.outcomes("f")
     assert len(outcomes) == n, "every verdict is kept"
-    assert captured.steps[0].events == 2 * n and captured.steps[0].losses == {}
+    assert captured.steps[0].events == 2 * n and captured.losses == {}
     kept = [event for event in captured.events if event.outcome == "rejected" and event.evidence]
     if capture == "full":
         assert len(kept) == n
@@ -180,7 +180,7 @@ def test_what_cannot_be_recorded_is_counted(captured: Capture, xray: XRay) -> No
     with xray.run() as run, run.step("f") as step:
         assert step.filtered([{"x": 1}, {"x": 2}], [{"x": 1}], reason="r") == [{"x": 1}]
         step.reject_many(["a", "b"], "r", evidence={"p": [1]})
-    assert captured.steps[0].losses == {"not_recorded": 4}
+    assert captured.losses == {"not_recorded": 4}
     assert captured.events == []
 
 
@@ -302,6 +302,7 @@ def test_a_value_past_the_cap_is_cut_and_marked(captured: Capture, xray: XRay) -
     assert captured.events[0].evidence is not None and len(captured.events[0].evidence["text"]) <= 65_536
     chunk = next(record for record in captured.records if isinstance(record, Events))
     assert chunk.marks == {0: ["text: cut at 65536 characters"]}
+    assert captured.losses == {"truncated": 2}, "the run's input, and one item's text"
 
 
 def test_auto_keeps_the_first_events_whole_and_samples_after(captured: Capture) -> None:
@@ -373,6 +374,47 @@ def test_a_row_has_a_bound_however_many_its_values(captured: Capture, xray: XRay
         step.reject("a", "r", {f"k{number}": "x" * 60_000 for number in range(40)})
         step.reject("b", "r", {"n": 1})
     chunk = next(record for record in captured.records if isinstance(record, Events))
-    assert chunk.marks == {0: ["evidence: cut at 524288 bytes, from k8 on"]}
+    assert chunk.marks == {0: ["k8: cut, with all behind it, at 524288 bytes of evidence"]}
     assert chunk.b is not None and sorted(chunk.b[0]) == [f"k{number}" for number in range(8)]
     assert chunk.b[1] == {"n": 1}
+
+
+def test_large_columns_travel_in_several_records_and_stay_whole(captured: Capture, xray: XRay) -> None:
+    ids = [f"i{number}" for number in range(400)]
+    texts = [f"{number}:" + "x" * 20_000 for number in range(400)]
+    texts[7] += "y" * 100_000
+    with xray.run() as run, run.step("f", capture="full") as step:
+        step.reject_many(ids, "r", evidence={"text": texts, "n": np.arange(400)})
+    chunks = sorted((r for r in captured.records if isinstance(r, Events)), key=lambda chunk: chunk.first)
+    assert len(chunks) > 3
+    assert [event.evidence["n"] for event in captured.events if event.evidence] == list(range(400))
+    assert [event.evidence["text"][:4] for event in captured.events if event.evidence] == [t[:4] for t in texts]
+    assert [mark for chunk in chunks for mark in chunk.marks.values()] == [["text: cut at 65536 characters"]]
+    assert captured.losses == {"truncated": 1}
+
+
+def test_many_parents_keep_their_names(captured: Capture, xray: XRay) -> None:
+    parents = [f"document_{number:08}" for number in range(9_000)]
+    with xray.run() as run, run.step("f") as step:
+        step.produce("a", "name", parents=parents)
+        step.produce("b", parents=np.array([1, 2]))
+        step.produce("c", parents=(str(n) for n in range(2)))
+    (chunk,) = [record for record in captured.records if isinstance(record, Events)]
+    assert {i: b for i, b in zip(chunk.ids, chunk.b or [], strict=True) if b} == {
+        "a": parents,
+        "b": [1, 2],
+        "c": ["0", "1"],
+    }
+
+
+def test_who_decided_is_any_text(captured: Capture, xray: XRay) -> None:
+    with xray.run() as run, run.step("f") as step:
+        for number in range(40):
+            step.accept(number)
+        step.reject("odd", "r", by="\ud800" + "x" * 10_000)
+        step.decide("pick", selected="a\ud800", reason="\ud800")
+    assert len(captured.outcomes("f")) == 42
+    assert len(captured.decisions) == len(captured.steps) == 1
+    assert all(
+        len(who) <= 64 for record in captured.records if isinstance(record, Events) for who in record.by.values()
+    )

@@ -10,7 +10,7 @@ from dxray.cli.options import ApiKey, ApiUrl, AsJson, Limit, Pipeline, Query, Re
 from dxray.cli.render import READABLE, Column, console, print_json, print_lines, table
 from dxray.client import Client
 from dxray.wire.answers import Run
-from dxray.wire.printed_run import error_text, run_lines, status_span
+from dxray.wire.printed_run import error_text, lost_events, run_lines, status_span
 from dxray.wire.text import Line, Span, age, clean, duration, number
 
 Status = Literal["running", "waiting", "completed", "failed", "abandoned"]
@@ -41,26 +41,34 @@ def runs(
         print_lines(out, [Line().add(words, "dim")])
         return
     wide = out.width >= 104
-    errors = wide and any(run.error is not None for run in page)
     columns = [Column("run"), Column("pipeline", least=8), Column("status")]
     columns += [Column("age", right=True), Column("took", right=True)]
     columns += [Column("steps", right=True)] if wide else []
-    columns += [Column("error", least=6)] if errors else []
-    print_lines(out, table(columns, [_row(run)[: len(columns)] for run in page], out.width))
+    columns += [Column("lost", right=True)] if any(lost_events(run) for run in page) else []
+    columns += [Column("error", least=6)] if wide and any(run.error is not None for run in page) else []
+    rows = [[_cell(run, column.head) for column in columns] for run in page]
+    print_lines(out, table(columns, rows, out.width))
     more(page.total, len(page), "runs")
 
 
-def _row(run: Run) -> list[Span | str]:
-    error = "" if run.error is None else error_text(run.error)
-    return [
-        Span(clean(run.run_id), "name"),
-        run.pipeline,
-        status_span(run.status),
-        Span(age(run.started_at), "dim"),
-        duration(run.duration_ms),
-        number(run.step_count),
-        Span(clean(error), "bad"),
-    ]
+def _cell(run: Run, head: str) -> Span | str:
+    match head:
+        case "run":
+            return Span(clean(run.run_id), "name")
+        case "pipeline":
+            return run.pipeline
+        case "status":
+            return status_span(run.status)
+        case "age":
+            return Span(age(run.started_at), "dim")
+        case "took":
+            return duration(run.duration_ms)
+        case "steps":
+            return number(run.step_count)
+        case "lost":
+            return Span(number(lost_events(run)) if lost_events(run) else "", "warn")
+        case _:
+            return Span("" if run.error is None else clean(error_text(run.error)), "bad")
 
 
 def more(total: int | None, shown: int, what: str) -> None:

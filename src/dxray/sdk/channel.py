@@ -14,17 +14,20 @@ import threading
 import time
 from collections import Counter, deque
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dxray.sdk import context, wide
 from dxray.sdk.chunk import encode
 from dxray.sdk.guard import guard, logger
+from dxray.sdk.losses import Losses
+from dxray.sdk.outbox import Outbox
 from dxray.sdk.settings import Settings
 from dxray.sdk.shipper import Shipper
-from dxray.sdk.spool import Frame, Spool, SpoolFull, folder_of
+from dxray.sdk.spool import LOOK_EVERY_S, Frame
+from dxray.sdk.values import is_cut
 from dxray.wire.codec import pack_batch
 from dxray.wire.ids import uuid7_hex
-from dxray.wire.records import AnyRecord, Events
+from dxray.wire.records import AnyRecord, Events, Loss
 
 if TYPE_CHECKING:
     from dxray.sdk.ledger import Ledger
@@ -33,11 +36,9 @@ if TYPE_CHECKING:
 FLUSH_S = 0.2
 HEARTBEAT_S = 10.0
 BATCH_BYTES = 4 * 1024 * 1024  # of encoded records, before compression
-BEHIND_BYTES = 16 * 1024 * 1024  # encoded, not flushed yet: from here on callers help
+BEHIND_BYTES = 16 * 1024 * 1024  # encoded, not flushed yet: from here on a chunk of a caller's waits a moment
 PENDING_BYTES = 64 * 1024 * 1024  # and from here on what comes is lost
-PATIENCE_S = 0.25  # that a caller leaves the interpreter to a flusher at work, once until it gets on
-BYTES_PER_ITEM = 64  # a guess for columns that are not encoded yet
-MEMORY_BYTES = 32 * 1024 * 1024  # flushed, and held besides the spool (or instead of it)
+YIELD_S = 0.005  # the interpreter's own switch interval
 EXIT_S = 2.0
 SYNC_S = 60.0  # `sync_offline` waits so long for a server that answers
 
@@ -46,12 +47,22 @@ class DeliveryError(RuntimeError):
     """A run could not be delivered in time; raised only with `offline_mode="strict"`."""
 
 
+class Pending(NamedTuple):
+    """A record that waits to be flushed, and what matters of it should it be lost."""
+
+    record: bytes | Events
+    size: int
+    run_id: str
+    step_id: str | None = None
+    events: int = 0
+    loss: Loss | None = None
+
+
 class Channel:
     """The way from a process to one server and project."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.losses: Counter[str] = Counter()
         self._begin()
 
     def _begin(self) -> None:
@@ -59,74 +70,76 @@ class Channel:
         self._pid = os.getpid()
         self.producer = uuid7_hex()
         self._seq = 0
-        self._room = threading.Condition(threading.Lock())  # pending bytes
-        self._flushing = threading.RLock()  # one flush at a time
-        self._stuck = False  # the flusher did not get on while a caller waited
-        self._pending: deque[tuple[bytes | Events, int, int]] = deque()
+        self._room = threading.Condition()  # pending bytes
+        self._flushing = threading.RLock()  # one flush at a time; around the spool too
+        self._collecting = self._once_more = False
+        self._pending: deque[Pending] = deque()
         self._pending_bytes = 0
         self._ended: deque[Run | Ledger] = deque()
         self._open: dict[int, Run] = {}
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
-        self._spool = self._make_spool()
-        self._memory_bytes = 0
+        self._lost = Losses()
+        self._lost_before = 0  # at the last flush
         self._beat_at = 0.0
-        self._shipper = Shipper(self.settings, self._settled)
+        self._looked_at = 0.0
         self._stopping = False
-        self._given_up = 0  # batches, which may hold no event
-        self._lost_before = self._lost()  # at the last flush
-        self._adopted = False  # whether what dead processes left was looked for
-        self.mark: str | None = None  # what every run from now on should say of its delivery
+        self._outbox = Outbox(self.settings, self.producer, self._flushing, self._lost)
+        self._shipper = Shipper(self.settings, self._outbox.settle, self._outbox.adopt)
+        self._outbox.withdraw = self._shipper.withdraw
 
     def forked(self) -> None:
         """In a forked child: open runs belong to the parent, and what the child adds is its own."""
         runs = list(self._open.values())
+        self._outbox.abandon()
         self._begin()
         for run in runs:
             run._forked()
 
-    def _make_spool(self) -> Spool | None:
-        if self.settings.offline_mode == "drop":
-            return None
-        return Spool(folder_of(self.settings.spool_root, self.settings.api_url, self.settings.project), self.producer)
+    @property
+    def mark(self) -> str | None:
+        """What every run from now on should say of its delivery."""
+        return self._outbox.mark
+
+    @property
+    def losses(self) -> Counter[str]:
+        """What was lost in this process so far, by cause."""
+        return self._lost.total
 
     # -- what callers do -------------------------------------------------------------------------
 
-    def put(self, record: bytes, events: int, step: Ledger | None = None) -> None:
+    def put(self, record: bytes, events: int, run_id: str, step_id: str | None = None) -> None:
         """Take one encoded record."""
-        self._take(record, len(record), events, step)
+        self._take(Pending(record, len(record), run_id, step_id, events))
 
-    def put_later(self, event: Events, n: int, step: Ledger) -> None:
-        """Take the columns of `n` events, to be encoded when they are flushed."""
-        self._take(event, n * BYTES_PER_ITEM, n, step)
+    def put_later(self, event: Events, n: int, size: int) -> None:
+        """Take the columns of `n` events, about `size` bytes, to be encoded when they are flushed."""
+        self._take(Pending(event, size, event.run_id, event.step_id, n))
 
-    def _take(self, record: bytes | Events, size: int, events: int, step: Ledger | None) -> None:
-        if self._pending_bytes > BEHIND_BYTES:
-            self._help()
+    def lose(self, cause: str, n: int, run_id: str, step_id: str | None = None) -> None:
+        """Count what could not be recorded; the run says so."""
+        self._lost.add(cause, n, run_id, step_id)
+
+    def _take(self, one: Pending) -> None:
+        if self._pid != os.getpid():  # a server may fork behind Python's hooks
+            self.forked()
+        if self._pending_bytes > BEHIND_BYTES and threading.current_thread() is not self._thread:
+            self._wake.set()
+            with self._room:
+                self._room.wait(YIELD_S)  # the flusher needs the interpreter more than the caller does
         with self._room:
-            if self._pending_bytes + size > PENDING_BYTES:
-                self.losses["queue_full"] += events
-                if step is not None:
-                    step._lost("queue_full", events)
+            if self._pending_bytes + one.size > PENDING_BYTES:
+                self._lost.add("queue_full", one.events, one.run_id, one.step_id)
                 return
-            self._pending.append((record, size, events))
-            self._pending_bytes += size
+            self._pending.append(one)
+            self._pending_bytes += one.size
         if self._pending_bytes > BATCH_BYTES:
             self._wake.set()
 
-    def _help(self) -> None:
-        """The flusher is behind. Do a part of its work, or, where it is at it, let it have the interpreter."""
-        if self._flushing.acquire(blocking=False):
-            try:
-                self._pack_one()
-            finally:
-                self._flushing.release()
-        elif not self._stuck:
-            with self._room:
-                self._stuck = not self._room.wait_for(lambda: self._pending_bytes <= BEHIND_BYTES, PATIENCE_S)
-
     def opened(self, run: Run) -> None:
         """A run begins: it is shown as running from the next flush on."""
+        if self._pid != os.getpid():
+            self.forked()
         self._open[id(run)] = run
         if self._thread is None:
             self._start()
@@ -140,43 +153,24 @@ class Channel:
     def flush(self, timeout: float = 5.0) -> bool:
         """Ship all that was recorded so far; True when the server has committed it, and nothing was lost meanwhile."""
         deadline = time.monotonic() + timeout
-        self.collect()
+        self.collect(all_losses=True)
         done = self._shipper.wait(max(0.0, deadline - time.monotonic()))
-        before, self._lost_before = self._lost_before, self._lost()
+        before, self._lost_before = self._lost_before, self._outbox.given_up + self._lost.events()
         return done and before == self._lost_before
 
-    def _lost(self) -> int:
-        return self._given_up + sum(self.losses.values())
-
-    def sync_offline(self) -> dict[str, int]:
+    def sync_offline(self) -> dict[str, Any]:
         """Send what waits here and what dead processes left for this server."""
-        from dxray.sdk.offline import runs_of, sync_spool
-
-        self.collect()
-        waiting = {frame.seq: runs_of(frame) for frame in self._shipper.outstanding()}
-        self._shipper.wait(SYNC_S, patient=False)
-        left = {frame.seq for frame in self._shipper.outstanding()}
-        failed = {run_id for seq, runs in waiting.items() if seq in left for run_id in runs}
-        synced = {run_id for runs in waiting.values() for run_id in runs} - failed
-        found = sync_spool(
-            self.settings.spool_root,
-            self.settings.api_url,
-            project=self.settings.project,
-            api_key=self.settings.api_key,
-        )
-        return {"synced": found["synced"] + len(synced), "failed": found["failed"] + len(failed)}
-
-    def _adopt(self) -> None:
-        """What dead processes left goes to the server once it is known to be there."""
         from dxray.sdk.offline import sync_spool
 
-        with guard:
-            sync_spool(
-                self.settings.spool_root,
-                self.settings.api_url,
-                project=self.settings.project,
-                api_key=self.settings.api_key,
-            )
+        self.collect(all_losses=True)
+        waiting = {frame: {run for run, _, _ in frame.held} for frame in self._shipper.outstanding()}
+        self._shipper.wait(SYNC_S, patient=False)
+        left = set(self._shipper.outstanding())
+        failed = {run_id for frame, runs in waiting.items() if frame in left for run_id in runs}
+        synced = {run_id for runs in waiting.values() for run_id in runs} - failed
+        settings = self.settings
+        found = sync_spool(settings.spool_root, settings.api_url, project=settings.project, api_key=settings.api_key)
+        return {**found, "synced": found["synced"] + len(synced), "failed": found["failed"] + len(failed)}
 
     def insist(self, timeout: float, run_id: str, masks: bool) -> None:
         """Strict mode: raises DeliveryError unless all is committed; only logs where that would mask another."""
@@ -194,10 +188,10 @@ class Channel:
 
     def _start(self) -> None:
         with guard:
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name="dxray-flusher", daemon=True)
-                with context.entered(None, None):  # the thread is no part of the run that happens to start it
-                    self._thread.start()
+            thread = threading.Thread(target=self._work, name="dxray-flusher", daemon=True)
+            with context.entered(None, None):  # the thread is no part of the run that happens to start it
+                thread.start()
+            self._thread = thread
 
     def _work(self) -> None:
         while not self._stopping:
@@ -205,30 +199,54 @@ class Channel:
             self._wake.clear()
             with guard:
                 self.collect()
+                self._outbox.sync()
+                if time.monotonic() - self._looked_at > LOOK_EVERY_S:
+                    self._looked_at = time.monotonic()
+                    self._shipper.look_for_more()
 
-    def collect(self) -> None:
-        """Turn all that waits into batches, and hand them to the shipper."""
+    def collect(self, all_losses: bool = False) -> None:
+        """Turn all that waits into batches, and hand them to the shipper.
+
+        `all_losses`: tell of losses also where there is nothing else to send.
+        """
         with self._flushing:
-            for thing in self._take_ended():
-                with guard:
-                    if self._open.get(id(thing)) is thing:
-                        del self._open[id(thing)]
-                        self._shipper.announce(thing)
-                    if hasattr(thing, "_spill_all"):
-                        thing._spill_all()
-                    self._put_all(thing._records())
-            for run in list(self._open.values()):
-                with guard:
-                    self._put_all(run._progress())
-            self._pack()
+            if self._collecting:  # a signal's handler came in between, and flushes: what is at work will do it
+                self._once_more = True
+                return
+            self._collecting = self._once_more = True
+            try:
+                while self._once_more:
+                    self._once_more = False
+                    self._collect(all_losses)
+            finally:
+                self._collecting = False
+
+    def _collect(self, all_losses: bool) -> None:
+        for thing in self._take_ended():
+            with guard:
+                if self._open.get(id(thing)) is thing:
+                    del self._open[id(thing)]
+                    self._shipper.announce(thing)
+            with guard:
+                if hasattr(thing, "_spill_all"):
+                    thing._spill_all()
+            with guard:
+                self._put_all(thing._records())
+        for run in list(self._open.values()):
+            with guard:
+                self._put_all(run._progress())
+        while self._pending:
+            self._pack_one()
+        self._beat(all_losses)
 
     def _put_all(self, records: list[AnyRecord]) -> None:
         for record in records:
+            step_id = getattr(record, "step_id", None)
             try:
-                self.put(encode(record), 0)
-            except Exception:
-                self.losses["not_encoded"] += 1
-                raise
+                self.put(encode(record), 0, record.run_id, step_id)
+            except Exception as error:
+                guard.caught(error)
+                self._lost.add("not_encoded", 1, record.run_id, step_id)
 
     def _take_ended(self) -> list[Any]:
         taken = []
@@ -237,69 +255,66 @@ class Channel:
                 taken.append(self._ended.popleft())
         return taken
 
-    def _pack(self) -> None:
-        now = time.monotonic()
-        while self._pending:
-            self._pack_one()
-            self._beat_at = now
-        if self._open and now - self._beat_at > HEARTBEAT_S:
-            self._beat_at = now
-            self._emit([], 0)
-
     def _pack_one(self) -> None:
-        parts, size, events = [], 0, 0
+        """One batch of what waits, and of what was lost meanwhile."""
+        taken: list[Pending] = []
+        size = 0
         while self._pending and size < BATCH_BYTES:
-            record, held, n = self._pending.popleft()
-            parts.append(record if isinstance(record, bytes) else wide.encoded(record))
-            size += held
-            events += n
-        if parts:
-            self._emit(parts, events)
+            taken.append(self._pending.popleft())
+            size += taken[-1].size
         with self._room:
             self._pending_bytes -= size
-            self._stuck = False
             self._room.notify_all()
-
-    def _emit(self, parts: list[bytes], events: int) -> None:
-        self._seq += 1
-        data = pack_batch(self.producer, self._seq, self.settings.project, parts)
-        frame = Frame(seq=self._seq, segment=None, offset=0, length=len(data), events=events, data=data)
-        if self._spool is not None:
+        parts: list[tuple[bytes, Pending]] = []
+        for one in taken:
             try:
-                frame = self._spool.append(self._seq, data, events)
-            except SpoolFull:
-                self.losses["spool_full"] += events
-                return
-            except OSError as error:
-                logger.warning("dxray cannot spool to disk (%s); it holds what it can in memory", error.strerror)
-                self._spool = None
-                self.mark = f"not spooled to disk ({error.strerror}): held in memory until it was sent"
-        if frame.segment is None and self._memory_bytes + len(data) > MEMORY_BYTES:
-            self.losses["memory_full"] += events
-            return
-        if self._memory_bytes + len(data) <= MEMORY_BYTES:
-            frame.data = data
-            self._memory_bytes += len(data)
-        self._shipper.submit(frame)
+                parts += self._encoded(one)
+            except Exception as error:
+                guard.caught(error)
+                self._lost.add("not_encoded", one.events, one.run_id, one.step_id)
+        if parts:
+            self._emit([*parts, *self._untold()])
 
-    def _settled(self, frame: Frame, cause: str | None, rejected: int) -> None:
-        """A batch is committed (`cause` None) but for so many rejected records, or lost for `cause`."""
-        with self._flushing:
-            if rejected:
-                self.losses["rejected_by_server"] += rejected
-            if cause is not None:
-                self._given_up += 1
-                self.losses[cause] += frame.events
-            elif not self._adopted:
-                self._adopted = True
-                if self._spool is not None:
-                    threading.Thread(target=self._adopt, name="dxray-adopter", daemon=True).start()
-            if frame.data is not None:
-                self._memory_bytes -= len(frame.data)
-                frame.data = None
-            if self._spool is not None:
-                with guard:
-                    self._spool.acknowledge(frame)
+    def _encoded(self, one: Pending) -> list[tuple[bytes, Pending]]:
+        event = one.record
+        if isinstance(event, bytes):
+            return [(event, one)]
+        records = wide.records(event)
+        self._lost.add("truncated", sum(map(is_cut, event.marks.values())), one.run_id, one.step_id)
+        return [(record, one._replace(record=b"", events=n)) for record, n in records]
+
+    def _untold(self) -> list[tuple[bytes, Pending]]:
+        losses = self._lost.take()
+        return [(encode(loss), Pending(b"", 0, loss.run_id, loss.step_id, 0, loss)) for loss in losses]
+
+    def _beat(self, all_losses: bool) -> None:
+        """Tell the server that the runs here are alive, and what was lost, where nothing else was sent."""
+        now = time.monotonic()
+        due = now - self._beat_at > HEARTBEAT_S
+        if (all_losses or due) and (untold := self._untold()):
+            self._emit(untold)
+        elif due and self._open and not self._shipper.is_away:
+            self._emit([])
+
+    def _emit(self, parts: list[tuple[bytes, Pending]]) -> None:
+        """Make a batch of records, and put it into the spool and on its way."""
+        self._beat_at = time.monotonic()
+        self._seq = seq = self._seq + 1
+        data = pack_batch(self.producer, seq, self.settings.project, [record for record, _ in parts])
+        held: Counter[tuple[str, str | None]] = Counter()
+        for _, one in parts:
+            held[one.run_id, one.step_id] += one.events
+        frame = Frame(
+            seq=seq,
+            length=len(data),
+            held=tuple((*key, n) for key, n in held.items()),
+            losses=tuple(one.loss for _, one in parts if one.loss is not None),
+        )
+        # failpoint: channel.packed
+        kept = self._outbox.keep(frame, data)
+        # failpoint: spool.appended
+        if kept:
+            self._shipper.submit(frame)
 
     # -- the end ---------------------------------------------------------------------------------
 
@@ -308,16 +323,21 @@ class Channel:
         if self._pid != os.getpid():
             return
         with guard:
+            # failpoint: exit.begun
+            deadline = time.monotonic() + timeout
             self._stopping = True
             self._wake.set()
-            done = self.flush(timeout)
-            self._shipper.stop()
-            with self._flushing:
-                if self._spool is not None and done:
-                    self._spool.close()
-            lost = sum(self.losses.values())
-            if lost:
-                logger.warning("dxray lost %d events: %s", lost, dict(self.losses))
+            if not self._flushing.acquire(timeout=timeout):
+                return  # the disk does not answer: what the flusher holds is lost
+            try:
+                self.collect(all_losses=True)
+            finally:
+                self._flushing.release()
+            # failpoint: exit.collected
+            self._shipper.finish(max(0.0, deadline - time.monotonic()))
+            self._outbox.close()
+            if self._lost.events():
+                logger.warning("dxray lost %d events: %s", self._lost.events(), dict(self.losses))
 
 
 _channels: dict[tuple[Any, ...], Channel] = {}

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from dxray.sdk.fields import now_us
-from dxray.sdk.values import VALUE_LIMIT, mend, plain
+from dxray.sdk.values import VALUE_LIMIT, is_cut, mend, plain
 from dxray.wire.predicates import comparable
 from dxray.wire.records import Events, Op, Rule
 
@@ -57,6 +57,7 @@ def encode_rows(step: Ledger, flat: list[Any]) -> list[tuple[bytes, int]]:
     except Exception:  # whatever it was, the rows are looked at one by one
         pass
     _mend_rows(event, a, b)
+    step._lost("truncated", sum(map(is_cut, event.marks.values())))
     return _split(event)
 
 
@@ -144,12 +145,19 @@ def _is_storable(item_id: Any, a: Any, b: Any) -> bool:
 
 def _mend_row(item_id: Any, a: Any, b: Any, marks: list[str]) -> tuple[Any, Any, Any]:
     item_id = mend_value("item_id", item_id, marks)
-    a = mend_value("reason", a, marks)
+    a = [_mend_listed("name", one, marks) for one in a] if type(a) is list else mend_value("reason", a, marks)
     if isinstance(b, dict):
         b = _mend_evidence(b, marks)
     elif b is not None and b is not False:
-        b = mend_value("value", b, marks)
+        b = _mend_listed("value", b, marks)
     return item_id, a, b
+
+
+def _mend_listed(name: str, value: Any, marks: list[str]) -> Any:
+    """A value, or the values of a list: an item may have very many parents."""
+    if type(value) is not list:
+        return mend_value(name, value, marks)
+    return [mend_value(name, one, marks) for one in value]
 
 
 def _mend_evidence(evidence: dict[Any, Any], marks: list[str]) -> dict[str, Any]:
@@ -161,7 +169,7 @@ def _mend_evidence(evidence: dict[Any, Any], marks: list[str]) -> dict[str, Any]
         room -= len(encode((key, mended[key])))
         if room < 0:
             del mended[key]
-            marks.append(f"evidence: cut at {RECORD_LIMIT // 2} bytes, from {key[:64]} on")
+            marks.append(f"{key[:64]}: cut, with all behind it, at {RECORD_LIMIT // 2} bytes of evidence")
             break
     return mended
 

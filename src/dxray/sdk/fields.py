@@ -9,7 +9,7 @@ import traceback
 from typing import Any
 
 from dxray.sdk.guard import guard
-from dxray.sdk.values import as_text, json_text, safe_repr, snapshot
+from dxray.sdk.values import as_text, is_cut, json_text, safe_repr, snapshot
 
 # Wall clock at import plus a monotonic delta: a clock that is set back makes no negative duration.
 START_US = time.time_ns() // 1000 - time.perf_counter_ns() // 1000
@@ -46,7 +46,6 @@ class Fields:
     _metadata: dict[str, Any] | None = None
     _texts: dict[str, str] | None = None
     _marks: list[str] | None = None
-    _losses: dict[str, int] | None = None
 
     def set_input(self, value: Any) -> None:
         """What went in; any value. Stored as it is now."""
@@ -66,8 +65,7 @@ class Fields:
     def _added(self, known: dict[str, Any] | None, more: dict[str, Any], name: str) -> dict[str, Any]:
         marks: list[str] = []
         added = {**(known or {}), **{key: snapshot(value, marks) for key, value in more.items()}}
-        if marks:
-            self._marks = [*(self._marks or ()), *(f"{name}: {mark}" for mark in marks)]
+        self._changed(name, marks)
         return added
 
     def _set_text(self, name: str, value: Any) -> None:
@@ -75,13 +73,17 @@ class Fields:
         if self._texts is None:
             self._texts = {}
         self._texts[name] = text
+        self._changed(name, marks)
+
+    def _changed(self, name: str, marks: list[str]) -> None:
+        """Say what of a value was changed to store it."""
         if marks:
             self._marks = [*(self._marks or ()), *(f"{name}: {mark}" for mark in marks)]
+            self._lost("truncated", is_cut(marks))
 
     def _lost(self, cause: str, n: int) -> None:
-        losses = self._losses or {}
-        losses[cause] = losses.get(cause, 0) + n
-        self._losses = losses
+        """Count what could not be recorded as it was."""
+        raise NotImplementedError
 
     def _start(self) -> None:
         self._started_at = now_us()
@@ -106,9 +108,6 @@ class Fields:
                 setattr(record, name, text)
                 if name == "config":
                     record.config_fingerprint = fingerprint(text, project)
-                if marks:
-                    self._marks = [*(self._marks or ()), *(f"{name}: {mark}" for mark in marks)]
+                self._changed(name, marks)
         if self._marks:
             record.marks = list(dict.fromkeys(self._marks))
-        if self._losses:
-            record.losses = dict(self._losses)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from dxray.sdk.run import Run
 
 ROOM = 512 * WIDTH  # places in the list of rows before the caller encodes them
+HANDLER_S = 1.0
 LEFT_FOR_FLUSHER = 64 * WIDTH  # fewer rows than this are encoded in the background when a step ends
 
 
@@ -65,6 +66,9 @@ class Ledger(Fields):
         self._limit = ROOM  # here and not on the class: each verb reads it
         self._lock = threading.Lock()
 
+    def _lost(self, cause: str, n: int) -> None:
+        self._run._channel.lose(cause, n, self._run.run_id, self.step_id)
+
     # -- a context manager -----------------------------------------------------------------------
 
     def __enter__(self) -> Self:
@@ -97,31 +101,38 @@ class Ledger(Fields):
 
     def _spill(self, wait: bool = False) -> bool:
         """Encode the oldest rows and hand them to the channel; False where another thread is doing so."""
-        if not self._lock.acquire(blocking=wait):
+        # With a bound: a signal's handler that flushes may have interrupted the very thread that holds it.
+        if not self._lock.acquire(timeout=HANDLER_S if wait else 0):
             return False
         try:
-            rows = self._rows
-            chunk = rows[:ROOM]
-            if not chunk:
-                return True
-            while self._noted and rows[len(chunk) : len(chunk) + 1] == [NOTE]:
-                chunk = rows[: len(chunk) + WIDTH]  # a row and its notes stay together
-            del rows[: len(chunk)]  # appends go to the end meanwhile, so nothing is lost between the two
-            try:
-                records = encode_rows(self, chunk)
-            except Exception:
-                self._lost("not_encoded", len(chunk) // WIDTH)
-                raise
-            self._emitted += sum(n for _, n in records)
-            if self._capture != "full":
-                self._sample_from_here()
-            for record, n in records:
-                self._run._channel.put(record, n, self)
-            if self._recorded:
-                self._run._channel.ended(self)  # said after the step's end: it is counted anew
-            return True
+            records = self._encoded()
         finally:
             self._lock.release()
+        # failpoint: chunk.encoded
+        for record, n in records:
+            self._run._channel.put(record, n, self._run.run_id, self.step_id)
+        if records and self._recorded:
+            self._run._channel.ended(self)  # said after the step's end: it is counted anew
+        return True
+
+    def _encoded(self) -> list[tuple[bytes, int]]:
+        """The oldest rows as records, and their numbers of events."""
+        rows = self._rows
+        chunk = rows[:ROOM]
+        if not chunk:
+            return []
+        while self._noted and rows[len(chunk) : len(chunk) + 1] == [NOTE]:
+            chunk = rows[: len(chunk) + WIDTH]  # a row and its notes stay together
+        del rows[: len(chunk)]  # appends go to the end meanwhile, so nothing is lost between the two
+        try:
+            records = encode_rows(self, chunk)
+        except Exception:
+            self._lost("not_encoded", len(chunk) // WIDTH)
+            raise
+        self._emitted += sum(n for _, n in records)
+        if self._capture != "full":
+            self._sample_from_here()
+        return records
 
     def _sample_from_here(self) -> None:
         """Past the first events of an `auto` step, evidence is sampled."""
@@ -153,11 +164,16 @@ class Ledger(Fields):
         self._lock = threading.Lock()
         self._rows.clear()
         self._emitted = 0
+        self._decisions, self._decisions_sent = (), 0
+        self._input_count = self._output_count = self._consumed = None
+        for rule in self._rules:
+            rule.counts.clear()
+            rule.uncomparable = 0
 
     def _spill_all(self) -> None:
         """Encode whatever waits; called in the background."""
-        while self._rows:
-            self._spill(wait=True)
+        while self._rows and self._spill(wait=True):
+            pass
 
     def _records(self) -> list[AnyRecord]:
         """This step's version as it stands, and the decisions made since the last."""
@@ -165,6 +181,7 @@ class Ledger(Fields):
         if ended:
             self._recorded = True
             self._limit = 0  # a row that comes now is sent at once
+            self._spill_all()  # and one that came just before
         decisions, self._decisions_sent = self._decisions[self._decisions_sent :], len(self._decisions)
         record = StepRecord(
             run_id=self._run.run_id,

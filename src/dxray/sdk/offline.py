@@ -1,25 +1,23 @@
-"""Ship what other processes left in the spool."""
+"""Ship what dead processes left in the spool, at once and to the end."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-import msgspec
-
+from dxray.sdk.contents import contents, runs_in
+from dxray.sdk.deliver import deliver
+from dxray.sdk.losses import Losses
+from dxray.sdk.segment import Segment
 from dxray.sdk.settings import resolve
-from dxray.sdk.spool import Frame, Segment, adopt, folder_of
+from dxray.sdk.spool import Spool, folder_of
 from dxray.sdk.transport import Fate, Transport
-from dxray.wire.codec import CodecError, inflate, unpack_batch
+from dxray.wire.codec import pack_batch, pack_record
+from dxray.wire.ids import uuid7_hex
 
 Progress = Callable[[int, int], None]
-
-
-class _Owner(msgspec.Struct):
-    run_id: str
-
-
-_owner_of = msgspec.msgpack.Decoder(_Owner).decode
 
 
 def sync_spool(
@@ -29,54 +27,85 @@ def sync_spool(
     *,
     project: str | None = None,
     api_key: str | None = None,
-) -> dict[str, int]:
+) -> dict[str, Any]:
     """Post every batch that a dead process left for this server and project.
 
-    Returns `{"synced": n, "failed": m}`, in runs: a run with any batch that did not arrive has
-    failed. `on_progress(done, total)` counts segments. Raises OSError only where `root` cannot be read.
+    Returns `{"synced": n, "failed": m}`, in runs: a run with any batch that did not arrive has failed. Where batches
+    were damaged or refused, `quarantined` says how many by reason. `on_progress(done, total)` counts segments.
     """
     settings = resolve(api_url=api_url, project=project, api_key=api_key)
     folder = folder_of(root or settings.spool_root, settings.api_url, settings.project)
-    segments = list(adopt(folder))
-    transport = Transport(settings.api_url, settings.api_key)
-    synced: set[str] = set()
-    failed: set[str] = set()
+    sync = _Sync(Spool(folder, uuid7_hex(), cap=settings.spool_bytes), Transport(settings.api_url, settings.api_key))
     try:
-        for number, segment in enumerate(segments):
-            _ship_segment(segment, transport, synced, failed)
-            if on_progress is not None:
-                on_progress(number + 1, len(segments))
+        sync.all(on_progress or (lambda done, total: None))
+        sync.tell_losses(settings.project)
     finally:
-        for segment in segments:
-            segment.release()
-        transport.close()
-    return {"synced": len(synced - failed), "failed": len(failed)}
+        sync.spool.close()
+        sync.transport.close()
+    found: dict[str, Any] = {"synced": len(sync.synced - sync.failed), "failed": len(sync.failed)}
+    return {**found, "quarantined": dict(sync.quarantined)} if sync.quarantined else found
 
 
-def _ship_segment(segment: Segment, transport: Transport, synced: set[str], failed: set[str]) -> None:
-    """Post a segment's batches; the file goes when all are committed. A repeat counts once."""
-    complete = True
-    for _seq, data in segment.frames():
-        runs = _owners(data)
-        if transport.post(data).fate is Fate.COMMITTED:
-            synced.update(runs)
-        else:
-            failed.update(runs)
-            complete = False
-    if complete:
-        segment.remove()
+class _Sync:
+    """One pass over the spool. Once the server is away, what is left is only looked at."""
 
+    def __init__(self, spool: Spool, transport: Transport) -> None:
+        self.spool = spool
+        self.transport = transport
+        self.synced: set[str] = set()
+        self.failed: set[str] = set()
+        self.quarantined: Counter[str] = Counter()
+        self._losses = Losses()
+        self._is_away = False
 
-def runs_of(frame: Frame) -> set[str]:
-    """The runs that a batch says something of."""
-    try:
-        return _owners(frame.read())
-    except OSError:
-        return set()
+    def all(self, on_progress: Progress) -> None:
+        self.spool.look()
+        total = self.spool.left
+        while (segment := self.spool.adopt()) is not None:
+            self._segment(segment)
+            on_progress(total - self.spool.left, total)
 
+    def tell_losses(self, project: str) -> None:
+        """What the server will never get, it should know of."""
+        losses = self._losses.take()
+        if losses:
+            self.transport.post(pack_batch(uuid7_hex(), 1, project, [pack_record(loss) for loss in losses]))
 
-def _owners(data: bytes) -> set[str]:
-    try:
-        return {_owner_of(record).run_id for record in unpack_batch(inflate(data, "zstd")).records}
-    except (CodecError, msgspec.DecodeError):
-        return set()
+    def _segment(self, segment: Segment) -> None:
+        frames, damaged = self.spool.frames_of(segment)
+        left = len(frames)
+        for frame in frames:
+            if self._ship(frame.read()):
+                left -= 1
+        if left:
+            segment.waiting = left  # it stays, with all that is in it: a repeat counts once
+            return
+        for data in damaged:
+            self._put_aside(data, "damaged")
+            self._losses.add("damaged", 1)
+        self.spool.drop(segment)
+
+    def _ship(self, data: bytes) -> bool:
+        """Whether a batch is done with: committed, or refused and put aside."""
+        runs = runs_in(data)
+        if self._is_away:
+            self.failed |= runs
+            return False
+        delivery = deliver(self.transport, data)
+        if delivery.fate is Fate.RETRY:
+            self._is_away = True
+            self.failed |= runs
+            return False
+        for part, said in delivery.refused:
+            self.failed |= runs_in(part)
+            self._put_aside(part, f"refused with {said}")
+            for held in contents(part) or ():
+                self._losses.add("refused", len(held.ops), held.run_id, held.step_id)
+        for held in delivery.rejected:
+            self._losses.add("rejected_by_server", len(held.ops) or 1, held.run_id, held.step_id)
+        self.synced |= runs
+        return True
+
+    def _put_aside(self, data: bytes, why: str) -> None:
+        self.quarantined[why] += 1
+        self.spool.quarantine(data, why, uuid7_hex())

@@ -63,6 +63,9 @@ class Run(Fields):
         self._last_ended: dict[str | None, str] = {}
         self._failed: dict[str | None, tuple[str, int]] = {}  # name and attempt of the last step, where it failed
 
+    def _lost(self, cause: str, n: int) -> None:
+        self._channel.lose(cause, n, self.run_id)
+
     @property
     def url(self) -> str:
         """Where a person can look at this run."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from dxray.sdk import wide
 from dxray.sdk.chunk import NOTE, Row
 from dxray.sdk.guard import guard
 from dxray.sdk.step import Step, plain_evidence
@@ -36,8 +37,8 @@ class SamplingStep(Step):
             super().produce(item_id, name, parents, kind=kind)
             return
         with guard:
-            if parents:
-                parents = [parents] if isinstance(parents, str | int) else list(parents)
+            if parents is not None:
+                parents = [parents] if isinstance(parents, str | int) else wide.listed(parents)
                 self._consume(parents)
         self._sampled(Op.PRODUCED_WITH, item_id, [name, parents or None, kind], evidence, None)
 

@@ -28,6 +28,7 @@ class Settings:
     environment: str | None = None
     code_version: str | None = None
     spool_dir: str = "~/.dxray/spool"
+    spool_bytes: int = 512 * 1024 * 1024  # the most it holds; past it the oldest goes first, and is counted
     strict_timeout: float = 10.0
     show_url: bool = True  # print a run's address once, on a terminal
     disabled: bool = False
@@ -47,7 +48,7 @@ def configure(**settings: Any) -> None:
     """Settings for every `XRay` made from now on in this process, e.g. `configure(api_url=...)`.
 
     Names: api_url, api_key, project, offline_mode, capture, environment, code_version, spool_dir,
-    strict_timeout, show_url, disabled. An unknown name is logged with the nearest one, and ignored.
+    spool_bytes, strict_timeout, show_url, disabled. An unknown name is logged with the nearest one, and ignored.
     """
     with guard:
         _configured.update(_known(settings))
@@ -104,4 +105,6 @@ def _typed(name: str, value: Any) -> Any:
         return value.lower() not in ("", "0", "false", "no") if isinstance(value, str) else bool(value)
     if name == "strict_timeout":
         return float(value)
+    if name == "spool_bytes":
+        return int(value)
     return value if value is None else str(value)

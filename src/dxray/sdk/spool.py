@@ -1,42 +1,46 @@
 """The spool: the SDK's queue on disk. One folder for each server and project, one open segment for each process.
 
-A segment is a file of frames, each `magic, length, crc32, seq` and then a compressed batch. Its owner
-holds an flock on it while it lives, so a segment that can be locked belongs to nobody and may be
-adopted. A segment whose frames are all acknowledged is emptied, or removed when it is full.
+A segment is locked by its process while that lives, so one that can be locked belongs to nobody, and may be adopted.
+What is damaged, refused or too old goes to the folder `quarantine`, to be looked at.
 """
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
-import os
-import struct
-import zlib
+import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-HEADER = struct.Struct("<2sIIQ")
-MAGIC = b"X1"
+from dxray.sdk.disk import Disk
+from dxray.sdk.segment import Segment, framed, scan
+from dxray.wire.records import Loss
+
 SEGMENT_BYTES = 8 * 1024 * 1024
-SPOOL_BYTES = 512 * 1024 * 1024
+SYNC_AFTER_S = 1.0  # a server that takes a batch within that time saves the disk the work
+TOO_OLD_S = 60 * 86_400.0  # the server remembers for 90 days what it has
+LOOK_EVERY_S = 30.0
+QUARANTINE_BYTES = 64 * 1024 * 1024
 
 
 class SpoolFull(Exception):
-    """The spool has reached its cap."""
+    """The spool has reached its cap, and holds nothing that could make room."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Frame:
-    """One batch in the spool, and where it lies. `data` is kept while there is room in memory."""
+    """One batch on its way, and where it lies. `data` is kept while there is room in memory."""
 
     seq: int
-    segment: Segment | None
-    offset: int
     length: int
-    events: int
-    data: bytes | None
+    held: tuple[tuple[str, str | None, int], ...] = ()  # run, step and number of events
+    losses: tuple[Loss, ...] = ()  # that it tells of
+    segment: Segment | None = None
+    offset: int = 0
+    data: bytes | None = None
+    adopted: bool = False  # from a dead process
 
     def read(self) -> bytes:
         """The batch. Raises OSError when its file is gone."""
@@ -47,122 +51,191 @@ class Frame:
         return self.segment.read(self.offset, self.length)
 
 
-class Segment:
-    """One file of frames, locked by whoever holds this object."""
-
-    def __init__(self, path: Path, create: bool) -> None:
-        flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | (os.O_CREAT | os.O_EXCL if create else 0)
-        self.path = path
-        self.fd = os.open(path, flags, 0o600)
-        try:
-            fcntl.flock(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(self.fd)
-            raise
-        self.size = os.fstat(self.fd).st_size
-        self.waiting = 0  # frames not acknowledged yet
-        self.closed = False  # nothing more will be appended
-
-    def append(self, seq: int, data: bytes) -> int:
-        """Add a frame; returns where its batch begins."""
-        header = HEADER.pack(MAGIC, len(data), zlib.crc32(data), seq)
-        offset = self.size
-        written = os.pwrite(self.fd, header + data, offset)
-        if written != len(header) + len(data):
-            os.ftruncate(self.fd, offset)
-            raise OSError(28, "the spool's disk is full")
-        self.size = offset + written
-        self.waiting += 1
-        return offset + HEADER.size
-
-    def read(self, offset: int, length: int) -> bytes:
-        """A batch's bytes."""
-        return os.pread(self.fd, length, offset)
-
-    def acknowledge(self) -> None:
-        """One frame has been committed. An empty segment gives its bytes back."""
-        self.waiting -= 1
-        if self.waiting == 0:
-            if self.closed:
-                self.remove()
-            else:
-                os.ftruncate(self.fd, 0)
-                self.size = 0
-
-    def frames(self) -> Iterator[tuple[int, bytes]]:
-        """(seq, batch) of every sound frame; a torn end is where reading stops."""
-        offset = 0
-        while offset + HEADER.size <= self.size:
-            magic, length, crc, seq = HEADER.unpack(self.read(offset, HEADER.size))
-            data = self.read(offset + HEADER.size, length)
-            if magic != MAGIC or len(data) != length:
-                return
-            if zlib.crc32(data) == crc:
-                yield seq, data
-            offset += HEADER.size + length
-
-    def remove(self) -> None:
-        """Unlink the file and let go of it."""
-        self.path.unlink(missing_ok=True)
-        self.release()
-
-    def release(self) -> None:
-        """Let go of the file, and leave it for others to adopt."""
-        if self.fd >= 0:
-            os.close(self.fd)
-            self.fd = -1
-
-
 class Spool:
-    """A process's part of the spool. Not thread-safe: the channel's lock is held around it."""
+    """A process's part of the spool. Not thread-safe: the channel holds a lock around it."""
 
-    def __init__(self, folder: Path, producer: str) -> None:
+    def __init__(self, folder: Path, producer: str, *, cap: int, disk: Disk | None = None) -> None:
         self.folder = folder
+        self.quarantine_folder = folder / "quarantine"
         self._producer = producer
+        self._cap = cap
+        self._disk = disk or Disk()
         self._number = 0
         self._open: Segment | None = None
-        self._bytes = 0
+        self._closed: deque[Segment] = deque()  # oldest first, with batches that wait
+        self._left: deque[Path] = deque()  # by others, oldest first; perhaps by dead ones
+        self._left_bytes = 0
+        self._looked_at = -LOOK_EVERY_S
 
-    def append(self, seq: int, data: bytes, events: int) -> Frame:
-        """Write one batch. Raises OSError where the disk cannot take it, SpoolFull past the cap."""
+    # -- what is appended ------------------------------------------------------------------------
+
+    def append(self, frame: Frame, data: bytes) -> None:
+        """Write a batch. Raises OSError where the disk cannot take it, SpoolFull past the cap."""
+        if not self.has_room(len(data)):
+            raise SpoolFull(f"the spool holds {self.held_bytes()} bytes already")
         segment = self._segment(len(data))
-        before = segment.size
-        offset = segment.append(seq, data)
-        self._bytes += segment.size - before
-        return Frame(seq=seq, segment=segment, offset=offset, length=len(data), events=events, data=None)
+        frame.offset = segment.append(frame.seq, data, time.monotonic())
+        frame.segment = segment
+
+    def has_room(self, more: int) -> bool:
+        """Whether a batch of so many bytes fits under the cap."""
+        return self.held_bytes() + more <= self._cap
+
+    def held_bytes(self) -> int:
+        """Of all segments in the folder, as far as they are known."""
+        own = sum(segment.size for segment in self._closed) + (self._open.size if self._open else 0)
+        return own + self._left_bytes
 
     def acknowledge(self, frame: Frame) -> None:
-        """A batch was committed, or given up."""
-        if frame.segment is None:
+        """A batch is done with."""
+        segment = frame.segment
+        if segment is None:
             return
-        before = frame.segment.size
-        frame.segment.acknowledge()
-        if frame.segment.waiting == 0:
-            self._bytes -= before
+        frame.segment = None
+        segment.acknowledge()
+        if segment.waiting <= 0 and segment in self._closed:
+            self._closed.remove(segment)
 
-    def close(self) -> None:
-        """Let go of the open segment; removes it when nothing waits in it."""
-        if self._open is not None:
-            self._open.closed = True
-            if self._open.waiting == 0:
-                self._open.remove()
-            self._open = None
-            with suppress(OSError):  # others may have segments there
-                self.folder.rmdir()
+    def sync(self, now: float) -> None:
+        """See to it that what has waited for a while survives a loss of power."""
+        for segment in (*self._closed, *((self._open,) if self._open else ())):
+            if segment.unsynced_since is not None and now - segment.unsynced_since >= SYNC_AFTER_S:
+                segment.sync()
 
     def _segment(self, more: int) -> Segment:
-        if self._bytes + more > SPOOL_BYTES:
-            raise SpoolFull(f"the spool holds {SPOOL_BYTES} bytes already")
-        segment = self._open
-        if segment is not None and segment.size + more > SEGMENT_BYTES and segment.size > 0:
-            segment.closed = True
-            segment = None
-        if segment is None:
-            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if self._open is not None and self._open.size and self._open.size + more > SEGMENT_BYTES:
+            self._close_open()
+        if self._open is None:
+            self._disk.make_folder(self.folder.parent)
+            self._disk.make_folder(self.folder)
             self._number += 1
-            segment = Segment(self.folder / f"{self._producer}-{self._number}.seg", create=True)
-            self._open = segment
-        return segment
+            path = self.folder / f"{self._producer}-{self._number}.seg"
+            self._open = Segment(self._disk, path, self._disk.create(path))
+            # failpoint: spool.segment_opened
+        return self._open
+
+    def _close_open(self) -> None:
+        segment, self._open = self._open, None
+        if segment is None:
+            return
+        segment.closed = True
+        # failpoint: spool.segment_closed
+        if segment.waiting:
+            self._closed.append(segment)
+        else:
+            segment.remove()
+
+    # -- what gives way --------------------------------------------------------------------------
+
+    def oldest(self) -> Segment | None:
+        """The oldest segment that may be dropped for room: a dead process's, else one of our own."""
+        for segment in self._adoptable():
+            return segment
+        if not self._closed:
+            self._close_open()
+        return self._closed[0] if self._closed else None
+
+    def drop(self, segment: Segment) -> None:
+        """Remove a segment with all that is in it."""
+        if segment in self._closed:
+            self._closed.remove(segment)
+        segment.remove()
+
+    # -- what dead processes left ----------------------------------------------------------------
+
+    def adopt(self) -> Segment | None:
+        """The oldest segment that no living process holds, now ours."""
+        for segment in self._adoptable():
+            segment.closed = True
+            self._closed.append(segment)
+            # failpoint: spool.adopted
+            return segment
+        return None
+
+    def frames_of(self, segment: Segment) -> tuple[list[Frame], list[bytes]]:
+        """The batches of an adopted segment, all waiting, and the damaged stretches between them."""
+        frames: list[Frame] = []
+        damaged: list[bytes] = []
+        for found in scan(segment.content()):
+            if found.seq is None:
+                damaged.append(found.data)
+                continue
+            one = Frame(seq=found.seq, length=len(found.data), segment=segment, offset=found.offset, adopted=True)
+            frames.append(one)
+        segment.waiting = len(frames)
+        return frames, damaged
+
+    def is_too_old(self, segment: Segment) -> bool:
+        """Whether the server may have forgotten what it has of a segment."""
+        return time.time() - segment.changed_at > TOO_OLD_S
+
+    def quarantine(self, data: bytes, why: str, name: str) -> None:
+        """Keep bytes that cannot be delivered where a person can look at them."""
+        with suppress(OSError):  # they are counted, wherever they are
+            self._disk.make_folder(self.quarantine_folder)
+            entries = sorted(self._disk.entries(self.quarantine_folder), key=lambda entry: entry.changed_at)
+            total = sum(entry.size for entry in entries) + len(data)
+            while entries and total > QUARANTINE_BYTES:
+                oldest = entries.pop(0)
+                self._disk.unlink(self.quarantine_folder / oldest.name)
+                total -= oldest.size
+            shown = "".join(c if c.isalnum() else "-" for c in why)[:60]
+            fd = self._disk.create(self.quarantine_folder / f"{name}.{shown}.bad")
+            try:
+                self._disk.write(fd, framed(0, data), 0)
+                # failpoint: spool.quarantined
+            finally:
+                self._disk.close(fd)
+
+    def _adoptable(self) -> Iterator[Segment]:
+        now = time.monotonic()
+        if not self._left and now - self._looked_at >= LOOK_EVERY_S:
+            self.look()
+        while self._left:
+            path = self._left.popleft()
+            try:
+                segment = Segment(self._disk, path, self._disk.open(path))
+            except OSError:  # its process lives, or another one adopted it
+                continue
+            self._left_bytes -= min(segment.size, self._left_bytes)
+            if segment.size == 0:
+                segment.remove()
+                continue
+            yield segment
+
+    @property
+    def left(self) -> int:
+        """How many segments of others have not been looked into."""
+        return len(self._left)
+
+    def look(self) -> None:
+        """See what is in the folder."""
+        self._looked_at = time.monotonic()
+        own = {segment.path.name for segment in self._closed}
+        if self._open is not None:
+            own.add(self._open.path.name)
+        found = []
+        with suppress(OSError):
+            found = [e for e in self._disk.entries(self.folder) if e.name.endswith(".seg") and e.name not in own]
+        found.sort(key=lambda entry: entry.changed_at)
+        self._left = deque(self.folder / entry.name for entry in found)
+        self._left_bytes = sum(entry.size for entry in found)
+
+    # -- the end ---------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Let go of all segments; those in which nothing waits are removed."""
+        self._close_open()
+        self.abandon()
+        with suppress(OSError):  # others may have segments there
+            self._disk.remove_folder(self.folder)
+
+    def abandon(self) -> None:
+        """Let go of all segments as they are: in a forked child they are its parent's."""
+        for segment in (*self._closed, *((self._open,) if self._open else ())):
+            segment.release()
+        self._closed.clear()
+        self._open = None
 
 
 def folder_of(root: Path, api_url: str, project: str) -> Path:
@@ -170,21 +243,3 @@ def folder_of(root: Path, api_url: str, project: str) -> Path:
     host = "".join(c if c.isalnum() else "-" for c in api_url.partition("//")[2])[:40].strip("-")
     digest = hashlib.blake2b(f"{api_url}\n{project}".encode(), digest_size=5).hexdigest()
     return root / f"{host or 'server'}-{digest}"
-
-
-def adopt(folder: Path) -> Iterator[Segment]:
-    """The segments in a folder that no living process owns, locked by us, oldest first."""
-    try:
-        paths = sorted(folder.glob("*.seg"), key=lambda path: path.stat().st_mtime)
-    except OSError:
-        return
-    for path in paths:
-        try:
-            segment = Segment(path, create=False)
-        except OSError:  # its process lives, or another one adopted it
-            continue
-        segment.closed = True
-        if segment.size == 0:
-            segment.remove()
-            continue
-        yield segment

@@ -11,7 +11,7 @@ from dxray.sdk.fields import now_us
 from dxray.sdk.guard import guard
 from dxray.sdk.ledger import Ledger
 from dxray.sdk.rules import NeverPasses, Predicate, RuleSet, StepRule
-from dxray.sdk.values import as_count, as_text, json_text, plain
+from dxray.sdk.values import as_count, as_optional_text, as_text, json_text, plain
 from dxray.wire.records import Decision, Op
 
 _copy = dict.copy
@@ -62,11 +62,9 @@ class Step(Ledger):
     ) -> None:
         """The item enters the run here. `parents` are the items it came from; they are consumed here."""
         try:
-            if parents:
-                if isinstance(parents, str | int):
-                    parents = (parents,)
+            if parents is not None:
+                parents = [parents] if isinstance(parents, str | int) else wide.listed(parents)
                 self._consume(parents)
-                parents = list(parents)
             rows = self._rows
             if kind is None and evidence is None:
                 rows += (0, item_id, name, parents or None)
@@ -131,9 +129,9 @@ class Step(Ledger):
                     run_id=self._run.run_id,
                     step_id=self.step_id,
                     number=len(self._decisions),
-                    decision=str(decision),
-                    selected=[str(winner) for winner in winners],
-                    reason=None if reason is None else str(reason),
+                    decision=as_text(decision),
+                    selected=[as_text(winner) for winner in winners],
+                    reason=as_optional_text(reason),
                     score=as_score(score),
                     alternatives=json_text([{"id": i, "score": s, "reason": w} for i, s, w in others])[0],
                     at=now_us(),
@@ -266,7 +264,7 @@ class Step(Ledger):
         """A row and its note, in one step, so that no other thread's row comes between."""
         self._noted = True
         facts = None if evidence is None else plain_evidence(evidence)
-        self._add((op, item_id, reason, facts, NOTE, item_id, "by", str(by)))
+        self._add((op, item_id, reason, facts, NOTE, item_id, "by", as_text(by, 64)))
 
     def _oddly(self, op: int, item_id: Any, a: Any, evidence: Any, error: Exception) -> None:
         """Evidence that is no dict: recorded as what it can be turned into."""

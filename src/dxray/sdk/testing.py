@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from dxray.sdk import channel as channels
 from dxray.sdk.transport import Answer, Fate
 from dxray.sdk.wide import listed
 from dxray.wire.codec import inflate, unpack_batch, unpack_record
-from dxray.wire.records import AnyRecord, Decision, Events, Op, Run, Step
+from dxray.wire.records import AnyRecord, Decision, Events, Loss, Op, Run, Step
 
 OUTCOME_OF = {
     Op.PRODUCED: "produced",
@@ -76,6 +77,15 @@ class Capture:
         return [record for record in self.records if isinstance(record, Decision)]
 
     @property
+    def losses(self) -> dict[str, int]:
+        """What could not be recorded, or not as it was, by cause."""
+        found: Counter[str] = Counter()
+        for record in self.records:
+            if isinstance(record, Loss):
+                found[record.cause] += record.n
+        return dict(found)
+
+    @property
     def events(self) -> list[Recorded]:
         """Every event, step by step, each in order."""
         chunks = [record for record in self.records if isinstance(record, Events)]
@@ -101,7 +111,7 @@ class Capture:
 class _MemoryTransport:
     target: Capture | None = None
 
-    def __init__(self, api_url: str, api_key: str | None) -> None:
+    def __init__(self, api_url: str, api_key: str | None, read_s: float = 0.0) -> None:
         self._capture = _MemoryTransport.target
 
     def post(self, data: bytes) -> Answer:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
 from enum import Enum
 from typing import Any, NamedTuple
 
 CONNECT_S = 3.0
 READ_S = 30.0
+MOST_RETRY_AFTER_S = 300.0
 RETRIABLE = frozenset((429, 502, 503, 504))
+TOO_LARGE = 413
 
 
 class Fate(Enum):
@@ -16,22 +19,23 @@ class Fate(Enum):
 
     COMMITTED = "committed"
     RETRY = "retry"  # not now: the server is away or busy
+    TOO_LARGE = "too large"  # not in one piece
     REFUSED = "refused"  # never: the server will not take it
 
 
 class Answer(NamedTuple):
-    """The fate of a batch, what the server said, and how long it asks to wait (seconds)."""
+    """The fate of a batch, what the server said, how long it asks to wait (seconds), and which records it rejected."""
 
     fate: Fate
     detail: str = ""
     retry_after: float | None = None
-    rejected: int = 0
+    rejected: tuple[int, ...] = ()
 
 
 class Transport:
     """HTTP to one server. Made in the thread that ships: urllib3 takes 100 ms to import."""
 
-    def __init__(self, api_url: str, api_key: str | None) -> None:
+    def __init__(self, api_url: str, api_key: str | None, read_s: float = READ_S) -> None:
         import urllib3
 
         self._errors = (urllib3.exceptions.HTTPError, OSError)
@@ -39,7 +43,7 @@ class Transport:
             num_pools=1,
             maxsize=4,
             retries=False,
-            timeout=urllib3.Timeout(connect=CONNECT_S, read=READ_S),
+            timeout=urllib3.Timeout(connect=min(CONNECT_S, read_s), read=read_s),
         )
         self._url = f"{api_url}/ingest"
         self._headers = {"Content-Type": "application/msgpack", "Content-Encoding": "zstd"}
@@ -51,29 +55,36 @@ class Transport:
         try:
             response = self._pool.request("POST", self._url, body=data, headers=self._headers, redirect=False)
         except self._errors as error:
-            return Answer(Fate.RETRY, f"{type(error).__name__}")
-        if 200 <= response.status < 300:
-            return Answer(Fate.COMMITTED, rejected=_rejected(response.data))
+            return Answer(Fate.RETRY, type(error).__name__)
         detail = f"HTTP {response.status}"
+        if 200 <= response.status < 300:
+            rejected = _rejected(response.data)
+            if rejected is None:  # a proxy or a login page, perhaps
+                return Answer(Fate.RETRY, f"{detail}, but not from X-Ray")
+            return Answer(Fate.COMMITTED, rejected=rejected)
         if response.status in RETRIABLE:
             return Answer(Fate.RETRY, detail, _seconds(response.headers.get("Retry-After")))
-        return Answer(Fate.REFUSED, detail)
+        return Answer(Fate.TOO_LARGE if response.status == TOO_LARGE else Fate.REFUSED, detail)
 
     def close(self) -> None:
         """Close the connections."""
         self._pool.clear()
 
 
-def _rejected(body: bytes) -> int:
-    """How many records of a committed batch the server could not take."""
+def _rejected(body: bytes) -> tuple[int, ...] | None:
+    """Which records of a committed batch the server could not take; None where the answer is another's."""
     try:
-        return len(json.loads(body).get("rejected", ()))
-    except (ValueError, AttributeError, TypeError):
-        return 0
+        answer = json.loads(body)
+        if "accepted" not in answer:
+            return None
+        return tuple(int(one["index"] if isinstance(one, dict) else one[0]) for one in answer.get("rejected", ()))
+    except (ValueError, AttributeError, TypeError, LookupError):
+        return None
 
 
 def _seconds(text: str | None) -> float | None:
     try:
-        return None if text is None else min(float(text), 300.0)
-    except ValueError:
+        seconds = float(text or "nan")
+    except ValueError:  # a date, perhaps: backing off will do
         return None
+    return min(max(seconds, 0.0), MOST_RETRY_AFTER_S) if math.isfinite(seconds) else None

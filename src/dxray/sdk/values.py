@@ -9,7 +9,7 @@ import base64
 import dataclasses
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
@@ -77,6 +77,11 @@ def _of_protocols(value: Any) -> Any:
 
 
 _CONVERSIONS: tuple[Callable[[Any], Any], ...] = (_of_standard_types, _of_protocols)
+
+
+def is_cut(marks: Iterable[str]) -> bool:
+    """Whether marks, with or without a name before them, say that a part of a value is gone."""
+    return any(mark.rpartition(": ")[2].startswith(("cut", "cycle cut")) for mark in marks)
 
 
 def json_text(value: Any) -> tuple[str, list[str]]:

@@ -10,10 +10,12 @@ from collections.abc import Iterable, Mapping
 from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from dxray.sdk.capture import FULL_EVENTS
-from dxray.sdk.chunk import encode
+from dxray.sdk.chunk import RECORD_LIMIT, encode
 from dxray.sdk.fields import now_us
-from dxray.sdk.values import mend, plain
+from dxray.sdk.values import VALUE_LIMIT, mend, plain
 from dxray.wire.records import Events, Op
 
 if TYPE_CHECKING:
@@ -36,8 +38,7 @@ def record(step: Ledger, op: int, ids: Any, a: Any, evidence: Mapping[str, Any] 
         for name, column in (("the second column", a if _is_column(a) else ids), *columns.items()):
             if len(column) != n:
                 raise ValueError(f"{name} has {len(column)} values for {n} items")
-        while step._rows:  # what was recorded before comes first
-            step._spill(wait=True)
+        step._spill_all()  # what was recorded before comes first
         while done < n:
             stop = min(done + BLOCK, n)
             if step._capture == "auto" and step._sampler is None:
@@ -85,20 +86,80 @@ def _put(step: Ledger, op: int, ids: Any, a: Any, columns: dict[str, Any]) -> No
         if step._capture != "full":
             step._sample_from_here()
     # Encoded in the background: what is here is a snapshot already.
-    step._run._channel.put_later(event, n, step)
+    size = size_of(event.ids) + sum(map(size_of, (event.wide or {}).values())) + size_of(event.a)
+    step._run._channel.put_later(event, n, size)
 
 
-def encoded(event: Events) -> bytes:
-    """The record, mended where msgpack refuses something in it."""
+def records(event: Events) -> list[tuple[bytes, int]]:
+    """The event as records, each with its number of rows; what msgpack refuses is mended, what is too large cut."""
     try:
-        return encode(event)
+        whole = encode(event)
     except Exception:
         marks: list[str] = []
         event.ids = mend(listed(event.ids), marks)
         event.a = mend(listed(event.a) if isinstance(event.a, dict | list) else event.a, marks)
         event.wide = {str(mend(k, marks)): mend(listed(c), marks) for k, c in (event.wide or {}).items()} or None
         event.marks = {0: sorted(set(marks))} if marks else {}
-        return encode(event)
+        whole = encode(event)
+    n = len(event.ops)
+    if len(whole) <= VALUE_LIMIT:
+        return [(whole, n)]
+    if _cut_values(event):
+        whole = encode(event)
+    if len(whole) <= RECORD_LIMIT or n == 1:
+        return [(whole, n)]
+    return [*records(_rows_of(event, 0, n // 2)), *records(_rows_of(event, n // 2, n))]
+
+
+def _cut_values(event: Events) -> bool:
+    """Cut texts past the limit, and mark their rows."""
+    found = False
+    rows = event.wide_rows
+    for key, column in (event.wide or {}).items():
+        if type(column) is not list:
+            continue
+        for place, value in enumerate(column):
+            if type(value) is str and len(value) > VALUE_LIMIT:
+                found = True
+                column[place] = value[:VALUE_LIMIT]
+                row = place if rows is None else rows[place]
+                event.marks[row] = [*event.marks.get(row, ()), f"{key[:64]}: cut at {VALUE_LIMIT} characters"]
+    return found
+
+
+def _rows_of(event: Events, start: int, stop: int) -> Events:
+    """Some rows of an event, as an event of lists."""
+
+    def sparse(by_row: dict[int, Any]) -> dict[int, Any]:
+        return {number - start: value for number, value in by_row.items() if start <= number < stop}
+
+    rows = event.wide_rows
+    here = [p for p, row in enumerate(rows) if start <= row < stop] if rows is not None else range(start, stop)
+    return msgspec.structs.replace(
+        event,
+        first=event.first + start,
+        ops=event.ops[start:stop],
+        ids=listed(event.ids)[start:stop],
+        a=listed(event.a)[start:stop] if isinstance(event.a, dict | list) else event.a,
+        wide={key: [values[p] for p in here] for key, values in _listed_columns(event)} or None,
+        wide_rows=None if rows is None else [rows[p] - start for p in here],
+        kept=sparse(event.kept),
+        marks=sparse(event.marks),
+    )
+
+
+def _listed_columns(event: Events) -> list[tuple[str, list[Any]]]:
+    return [(key, listed(column)) for key, column in (event.wide or {}).items()]
+
+
+def size_of(column: Any) -> int:
+    """About how many bytes a column that is ready to travel takes."""
+    if isinstance(column, dict):
+        return len(column.get("data") or column.get("arrow") or b"")
+    if not isinstance(column, list | tuple) or not column:
+        return 8
+    some = [column[0], column[len(column) // 2], column[-1]]
+    return len(column) * max(len(value) + 4 if isinstance(value, str) else 9 for value in some)
 
 
 def column_of(column: Any) -> Any:

@@ -11,7 +11,7 @@ from pathlib import Path
 from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 
-from dxray.server.api import events, health, ingest, page, pipelines, problems, runs, steps, why
+from dxray.server.api import events, health, ingest, metrics, page, pipelines, problems, runs, steps, why
 from dxray.server.api.documents import describe
 from dxray.server.api.guard import Guard
 from dxray.server.api.parts import Parts
@@ -53,7 +53,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
     )
-    for resource in (runs, events, why, ingest, steps, pipelines, health, page):
+    for resource in (runs, events, why, ingest, steps, pipelines, health, metrics, page):
         app.include_router(resource.router)
     problems.install(app)
     describe(app)

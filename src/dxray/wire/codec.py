@@ -25,6 +25,10 @@ _decode_batch = msgspec.msgpack.Decoder(Batch).decode
 _decode_record = msgspec.msgpack.Decoder(AnyRecord).decode
 
 
+# What msgspec raises for bytes that are not what they should be: also for depth, and for text that is no UTF-8.
+_UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+
+
 class CodecError(ValueError):
     """The bytes are not a batch of a format known here. The message says what is wrong."""
 
@@ -97,7 +101,7 @@ def unpack_batch(data: bytes) -> Batch:
     """The batch in inflated bytes; its records are still encoded, so that a bad one costs only itself."""
     try:
         batch = _decode_batch(data)
-    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+    except _UNREADABLE as error:
         raise CodecError(f"the body is not a batch: {error}") from error
     if batch.v != FORMAT:
         raise CodecError(f"format {batch.v} is not known here (this server reads format {FORMAT}); upgrade the server")
@@ -109,7 +113,7 @@ def unpack_record(raw: msgspec.Raw | bytes) -> AnyRecord:
     try:
         record: AnyRecord = _decode_record(raw)
         return record
-    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+    except _UNREADABLE as error:
         raise CodecError(str(error)) from error
 
 

@@ -20,7 +20,7 @@ from dxray.wire.event_rows import event_tables, rule_id
 from dxray.wire.event_words import NUL_MARK
 from dxray.wire.evidence import Scope, ShapeBook
 from dxray.wire.ids import is_run_id
-from dxray.wire.records import AnyRecord, Decision, Events, Op, Rule, Run, Step
+from dxray.wire.records import AnyRecord, Decision, Events, Loss, Op, Rule, Run, Step
 
 _T, _I, _L, _D, _B = pa.string(), pa.int32(), pa.int64(), pa.float64(), pa.bool_()
 _KEY = {"project": _T, "run_id": _T, "step_id": _T}
@@ -34,7 +34,7 @@ SCHEMAS: dict[str, pa.Schema] = {
     "runs": _schema(
         project=_T, run_id=_T, version=_L, pipeline=_T, status=_T, started_at=_L, ended_at=_L, duration_ms=_D,
         input=_T, output=_T, error=_T, metadata=_T, environment=_T, code_version=_T, variant=_T, parent_run_id=_T,
-        trace_id=_T, input_fingerprint=_T, output_fingerprint=_T, losses=_T, marks=_T, producer=_T, received_at=_L,
+        trace_id=_T, input_fingerprint=_T, output_fingerprint=_T, marks=_T, producer=_T, received_at=_L,
         request_hash=_T, run_key=_L,
     ),
     "steps": _schema(
@@ -42,7 +42,7 @@ SCHEMAS: dict[str, pa.Schema] = {
         after_inferred=_B, attempt=_I, started_at=_L, ended_at=_L, duration_ms=_D, input=_T, output=_T,
         declared_input_count=_L, declared_output_count=_L, declared_rejections=_T, cutoff=_I, config=_T, usage=_T,
         metadata=_T, error=_T, input_fingerprint=_T, config_fingerprint=_T, output_fingerprint=_T, events=_L,
-        losses=_T, marks=_T, run_key=_L, step_key=_L,
+        marks=_T, run_key=_L, step_key=_L,
     ),
     "rules": _schema(
         **_KEY, version=_L, number=_I, rule_id=_T, field=_T, op=_T, threshold=_T, reason=_T, evaluated=_L, failed=_L,
@@ -51,6 +51,7 @@ SCHEMAS: dict[str, pa.Schema] = {
     "decisions": _schema(
         **_KEY, number=_I, decision=_T, selected=pa.list_(_T), reason=_T, score=_D, alternatives=_T, at=_L
     ),
+    "losses": _schema(**_KEY, cause=_T, n=_L, at=_L),
     "shapes": _schema(project=_T, pipeline=_T, shape_id=_T, key=_T, **{"class": _T}, position=_I),
 }  # fmt: skip
 
@@ -101,7 +102,7 @@ class PipelineMemory:
 
 def build(sent: Iterable[Sent], book: ShapeBook, pipelines: PipelineMemory) -> Built:
     """Tables of all records, which must have passed `check`."""
-    rows: dict[str, list[tuple[Any, ...]]] = {"runs": [], "steps": [], "decisions": []}
+    rows: dict[str, list[tuple[Any, ...]]] = {"runs": [], "steps": [], "decisions": [], "losses": []}
     rules: dict[tuple[str, str, str, int], tuple[int, Rule]] = {}
     chunks: list[Events] = []
     scopes: list[Scope] = []
@@ -121,6 +122,8 @@ def build(sent: Iterable[Sent], book: ShapeBook, pipelines: PipelineMemory) -> B
                 _note_rules(rules, project, record, record.version)
             elif type(record) is Decision:
                 rows["decisions"].append(_decision_row(project, record))
+            elif type(record) is Loss:
+                rows["losses"].append(_loss_row(one, record))
     rows["rules"] = [_rule_row(key, version, rule) for key, (version, rule) in rules.items()]
     tables = {name: table_of(name, some) for name, some in rows.items() if some}
     if chunks:
@@ -145,12 +148,17 @@ _NOT_RULE_OPS = bytes(set(range(256)) - set(_RULE_OPS))
 _IS_RULE = bytes(1 if op in _RULE_OPS else 0 for op in range(256))
 _KNOWN_OPS = bytes(range(Op.PRODUCED_WITH + 1))
 _INT32, _INT64 = 2**31 - 1, 2**63 - 1
+_LONGEST_CAUSE = 100
 _SMALL = ("position", "attempt", "number", "first", "cutoff")
 _WHOLE = ("version", "started_at", "ended_at", "input_count", "output_count", "events", "at")
 
 
 def check(record: AnyRecord) -> None:
     """Raise `Refused` for a record that no table can hold."""
+    if type(record) is Loss:
+        _check_loss(record)
+        if not record.run_id:
+            return  # of a run that nobody knows
     if not is_run_id(record.run_id):
         raise Refused(f"run_id {record.run_id[:140]!r} is not 1 to 128 of A-Z a-z 0-9 . _ : -")
     _check_whole_numbers(record)
@@ -158,6 +166,13 @@ def check(record: AnyRecord) -> None:
         _check_events(record)
     elif type(record) is Step:
         _check_rules(record.rules)
+
+
+def _check_loss(loss: Loss) -> None:
+    if not 1 <= len(loss.cause) <= _LONGEST_CAUSE:
+        raise Refused(f"a loss's cause has {len(loss.cause)} characters, not 1 to {_LONGEST_CAUSE}")
+    if not 1 <= loss.n <= _INT64:
+        raise Refused(f"a loss of {loss.n} is out of range")
 
 
 def _check_whole_numbers(record: Any) -> None:
@@ -234,10 +249,10 @@ def _run_row(sent: Sent, run: Run) -> tuple[Any, ...]:
         sent.project, run.run_id, run.version, run.pipeline, run.status, run.started_at, run.ended_at,
         _finite(run.duration_ms), run.input, run.output, run.error, run.metadata, run.environment, run.code_version,
         run.variant, run.parent_run_id, run.trace_id, run.input_fingerprint, run.output_fingerprint,
-        _json(run.losses), _json(run.marks), sent.producer, sent.received_at, sent.request_hash,
+        _json(run.marks), sent.producer, sent.received_at, sent.request_hash,
         row_key(sent.project, run.run_id),
     )  # fmt: skip
-    return _clean(row, marks_at=20)
+    return _clean(row, marks_at=19)
 
 
 def _step_row(project: str, step: Step) -> tuple[Any, ...]:
@@ -247,10 +262,10 @@ def _step_row(project: str, step: Step) -> tuple[Any, ...]:
         step.input, step.output, step.input_count, step.output_count,
         None if step.rejection_counts is None else _encode(step.rejection_counts).decode(),
         step.cutoff, step.config, step.usage, step.metadata, step.error, step.input_fingerprint,
-        step.config_fingerprint, step.output_fingerprint, step.events, _json(step.losses), _json(step.marks),
+        step.config_fingerprint, step.output_fingerprint, step.events, _json(step.marks),
         row_key(project, step.run_id), row_key(project, step.run_id, _no_nul(step.step_id)),
     )  # fmt: skip
-    return _clean(row, marks_at=29)
+    return _clean(row, marks_at=28)
 
 
 def _decision_row(project: str, decision: Decision) -> tuple[Any, ...]:
@@ -259,6 +274,10 @@ def _decision_row(project: str, decision: Decision) -> tuple[Any, ...]:
         decision.reason, _finite(decision.score), decision.alternatives, decision.at,
     )  # fmt: skip
     return _clean(row)
+
+
+def _loss_row(sent: Sent, loss: Loss) -> tuple[Any, ...]:
+    return _clean((sent.project, loss.run_id, loss.step_id, loss.cause, loss.n, sent.received_at))
 
 
 def _rule_row(key: tuple[str, str, str, int], version: int, rule: Rule) -> tuple[Any, ...]:

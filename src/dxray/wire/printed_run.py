@@ -8,6 +8,7 @@ from typing import Any
 
 from dxray.wire.answers import Run, Runs, Step
 from dxray.wire.printed import WIDTH, ask_next, why_command
+from dxray.wire.records import VALUE_LOSSES
 from dxray.wire.text import (
     Line,
     Span,
@@ -36,6 +37,37 @@ STATUS: dict[str, tuple[str, Style]] = {
     "waiting": ("⏸", "warn"),
     "abandoned": ("◌", "warn"),
 }
+# What a loss's cause means, and what can be done about it.
+CAUSES: dict[str, tuple[str, str]] = {
+    "queue_full": (
+        "recorded faster than it could be written",
+        'capture="sample" or "none" makes recording cheaper',
+    ),
+    "spool_full": (
+        "the spool was full",
+        "have the server up sooner, raise DXRAY_SPOOL_BYTES, or send what waits with: dxray sync",
+    ),
+    "memory_full": (
+        "the spool could not be written and memory was full",
+        "set DXRAY_SPOOL_DIR to a folder that can be written",
+    ),
+    "server_away": ("the server was away", 'offline_mode="buffer" keeps what is recorded until the server is back'),
+    "refused": (
+        "refused by the server",
+        'see the folder "quarantine" in the spool; the log of the pipeline says with which answer',
+    ),
+    "not_recorded": ("the call could not be recorded", "the log of the pipeline says which, and why"),
+    "not_encoded": ("could not be encoded", "the log of the pipeline says why"),
+    "damaged": ("damaged in the spool", 'see the folder "quarantine" in the spool'),
+    "spool_gone": ("removed from the spool by somebody", ""),
+    "expired_in_spool": ("too old when they could be sent", "send what waits in time with: dxray sync"),
+    "rejected_by_server": (
+        "not readable for the server",
+        "let the server be as new as the SDK",
+    ),
+    "truncated": ("too large, and cut", ""),
+    "redacted": ("redacted", ""),
+}
 # The order in which an equation of a step's items reads.
 LEFT = ("in", "produced")
 RIGHT = ("accepted", "rejected", "selected", "outranked", "merged", "consumed")
@@ -54,6 +86,8 @@ def runs_lines(runs: Runs, now: datetime | None = None) -> list[Line]:
         line = Line([Span(clean(run.run_id), "name"), Span("  ")])
         line.add(f"{age(run.started_at, now):>10}  ", "dim").append(status_span(run.status))
         lines.append(line.add(f"  {run.pipeline}"))
+        if lost_events(run):
+            line.add(f"  ! {number(lost_events(run))} lost", "warn")
     if runs.total is not None and runs.total > len(runs):
         lines.append(Line().add(f"{number(len(runs))} of {number(runs.total)} runs", "dim"))
     return lines or [Line().add("no runs", "dim")]
@@ -76,6 +110,7 @@ def run_lines(run: Run, width: int = WIDTH, now: datetime | None = None, command
     if run.error is not None:
         lines.extend(_error("  ", run.error, width))
     lines.extend(_losses("  ", run, width))
+    lines.extend(_remedies("  ", run, width))
     if run.steps:
         lines.append(Line())
         lines.extend(_tree(run.steps, width))
@@ -121,14 +156,37 @@ def _error(indent: str, error: Any, width: int) -> list[Line]:
     return lines + [Line().add(f"{indent}  ").add(line, "bad") for line in more]
 
 
+def lost_events(of: Run | Step) -> int:
+    """How many events did not arrive; values that were changed are none of them."""
+    return sum(n for cause, n in (of.losses or {}).items() if cause not in VALUE_LOSSES and isinstance(n, int))
+
+
 def _losses(indent: str, of: Run | Step, width: int) -> list[Line]:
+    lines: list[Line] = []
+    lost: list[list[Span]] = []
+    changed: list[list[Span]] = []
+    for cause, n in (of.losses or {}).items():
+        words = CAUSES.get(cause, (clean(cause), ""))[0]
+        what = "value" if cause in VALUE_LOSSES else "event"
+        part = [Span(f"{number(n)} {what}{'' if n == 1 else 's'} ({words})", "warn")]
+        (changed if cause in VALUE_LOSSES else lost).append(part)
+    changed += [[Span(value_text(mark, 200))] for mark in of.marks or ()]
+    if lost:
+        lines.extend(flow(Line().add(f"{indent}! lost: ", "warn"), lost, width))
+    if changed:
+        lines.extend(flow(Line().add(f"{indent}! changed to be stored: ", "warn"), changed, width))
+    return lines
+
+
+def _remedies(indent: str, run: Run, width: int) -> list[Line]:
+    """What can be done so that less is lost, once for a run with all its steps."""
     lines = []
-    losses = [[Span(f"{number(n)} {clean(cause)}", "warn")] for cause, n in (of.losses or {}).items() if n]
-    if losses:
-        lines.extend(flow(Line().add(f"{indent}! not delivered: ", "warn"), losses, width))
-    marks = [[Span(value_text(mark, 200))] for mark in of.marks or ()]
-    if marks:
-        lines.extend(flow(Line().add(f"{indent}! changed to be stored: ", "warn"), marks, width))
+    for cause in run.losses or ():
+        words, remedy = CAUSES.get(cause, ("", ""))
+        first, *more = wrap(f"{words}: {remedy}", width - len(indent) - 4) if remedy else ("",)
+        if remedy:
+            lines.append(Line().add(f"{indent}  → {first}", "dim"))
+            lines.extend(Line().add(f"{indent}    {text}", "dim") for text in more)
     return lines
 
 

@@ -92,7 +92,6 @@ class Run(Record, tag="run"):
     trace_id: str | None = None
     input_fingerprint: str | None = None
     output_fingerprint: str | None = None
-    losses: dict[str, int] = {}
     marks: list[str] = []  # what was changed to be stored, e.g. "input: cut at 65536 bytes"
 
 
@@ -126,7 +125,6 @@ class Step(Record, tag="step"):
     output_fingerprint: str | None = None
     rules: list[Rule] = []
     events: int | None = None  # how many events the step emitted, once it has ended
-    losses: dict[str, int] = {}
     marks: list[str] = []
 
 

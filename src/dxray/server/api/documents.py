@@ -52,7 +52,11 @@ class ReceiptAnswer(Document):
 
 
 class RunRow(Document):
-    """Times are RFC 3339 in UTC, durations milliseconds. `losses` counts by cause what did not arrive."""
+    """Times are RFC 3339 in UTC, durations milliseconds.
+
+    `losses` counts by cause the events that did not arrive, those of the steps included; of the causes `truncated` and
+    `redacted`, the values that were changed.
+    """
 
     run_id: str
     pipeline: str
@@ -384,6 +388,12 @@ def answers(model: type[Document], *problems: int) -> Responses:
         content = {"application/problem+json": {"schema": {"$ref": f"{_SCHEMAS}Problem"}}}
         found[status] = {"description": _PROBLEMS[status], "content": content}
     return found
+
+
+def text_answer(media_type: str, *problems: int) -> Responses:
+    """What a route may answer that answers in text."""
+    found = answers(Health, *problems)
+    return {**found, 200: {"description": "text", "content": {media_type: {"schema": {"type": "string"}}}}}
 
 
 def posted_body() -> dict[str, Any]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from collections import deque
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -44,6 +46,45 @@ class Submission:
     def fail(self, error: BaseException) -> None:
         with suppress(InvalidStateError):  # whoever asked has gone
             self.future.set_exception(error)
+
+
+class Waiting:
+    """What has come and is not answered yet, bounded in bytes. `lock` is held around every call."""
+
+    def __init__(self, limit: int, lock: threading.Condition) -> None:
+        self.bytes = 0
+        self._limit = limit
+        self._lock = lock
+        self._queue: deque[Submission] = deque()
+        self._unanswered: set[Submission] = set()
+
+    def __len__(self) -> int:
+        return len(self._queue)
+
+    def has_room(self, size: int) -> bool:
+        """Whether so many bytes more may come; a single body always may."""
+        return not self.bytes or self.bytes + size <= self._limit
+
+    def put(self, submission: Submission, size: int) -> None:
+        """Take one. It counts until it has its answer."""
+        self.bytes += size
+        self._queue.append(submission)
+        self._unanswered.add(submission)
+        submission.future.add_done_callback(lambda _: self._answered(submission, size))
+
+    def take(self) -> Submission:
+        """The one that has waited longest."""
+        return self._queue.popleft()
+
+    def give_up(self) -> list[Submission]:
+        """Everything that has no answer, to be told so."""
+        self._queue.clear()
+        return list(self._unanswered)
+
+    def _answered(self, submission: Submission, size: int) -> None:
+        with self._lock:
+            self.bytes -= size
+            self._unanswered.discard(submission)
 
 
 @dataclass(slots=True)

@@ -11,7 +11,6 @@ import logging
 import sys
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, fields
@@ -20,7 +19,7 @@ from typing import Any
 from dxray.server.errors import Busy, Conflict, DxrayError, Invalid, StoreError
 from dxray.server.filters import Clause
 from dxray.server.ingest.batches import PART_ROWS, built_alone, joined, records_of, unpacked
-from dxray.server.ingest.submissions import Group, Receipt, Submission, settle
+from dxray.server.ingest.submissions import Group, Receipt, Submission, Waiting, settle
 from dxray.server.store.base import Commit, Mark, Store
 from dxray.wire.columns import Built, PipelineMemory, Refused, Sent, build, check
 from dxray.wire.evidence import ShapeBook
@@ -60,19 +59,18 @@ class Ingest:
         self.counters = Counters()
         self._store = store
         self._group_rows = group_rows
-        self._limit = waiting_bytes
-        self._bytes = 0
         self._book = ShapeBook()
         self._book.load(store.shapes())
         self._pipelines = PipelineMemory()
         self._sequences = Sequences((m.project, m.producer, m.ranges) for m in store.marks())
-        self._waiting: deque[Submission] = deque()
+        self._changed = threading.Condition()
+        self.waiting = Waiting(waiting_bytes, self._changed)
         self._inflight: dict[tuple[str, str, int], list[Submission]] = {}
         self._posting: dict[tuple[str, str], tuple[str, list[Submission]]] = {}
         self._ready: Group | None = None
         self._committing = False
         self._closing = False
-        self._changed = threading.Condition()
+        self._broken = False  # a thread has died
         _share_the_interpreter()
         self._threads = [
             threading.Thread(target=self._guarded, args=(work,), name=f"dxray-{name}", daemon=True)
@@ -98,6 +96,11 @@ class Ingest:
         now = int(time.time() * 1e6)
         return self._enqueue(Submission(b"", "", Sent(project, None, now, records, request_hash)), 4096)
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether what is submitted will be answered."""
+        return not self._broken
+
     def close(self) -> None:
         """Commit what waits, then stop. Idempotent."""
         with self._changed:
@@ -108,20 +111,16 @@ class Ingest:
 
     def _enqueue(self, submission: Submission, size: int) -> Future[Any]:
         with self._changed:
+            if self._broken:
+                raise StoreError(_BROKEN)
             if self._closing:
                 raise Busy("the server is closing")
-            if self._bytes and self._bytes + size > self._limit:
+            if not self.waiting.has_room(size):
                 self.counters.refused += 1
-                raise Busy(f"{self._bytes} bytes wait to be stored", retry_after=1.0)
-            self._bytes += size
-            self._waiting.append(submission)
+                raise Busy(f"{self.waiting.bytes} bytes wait to be stored", retry_after=1.0)
+            self.waiting.put(submission, size)
             self._changed.notify_all()
-        submission.future.add_done_callback(lambda _: self._release(size))
         return submission.future
-
-    def _release(self, size: int) -> None:
-        with self._changed:
-            self._bytes -= size
 
     def _guarded(self, work: Callable[[], None]) -> None:
         try:
@@ -129,12 +128,12 @@ class Ingest:
         except BaseException:
             log.exception("ingest stopped")
             with self._changed:
-                self._closing = True
-                waiting = [*self._waiting, *(self._ready.submissions if self._ready else [])]
+                self._closing = self._broken = True
+                self._ready = _END
+                unanswered = self.waiting.give_up()
                 self._changed.notify_all()
-            for submission in waiting:
-                submission.fail(StoreError("ingest has stopped; restart the server"))
-            raise
+            for submission in unanswered:
+                submission.fail(StoreError(_BROKEN))
 
     # --- decode ---
 
@@ -146,7 +145,7 @@ class Ingest:
                 self._decode_into(group, submission)
                 if group.part_rows >= PART_ROWS:
                     self._build_part(group)
-                if self._waiting and not self._is_enough(group):
+                if self.waiting and not self._is_enough(group):
                     continue
             if group.submissions and self._may_hand_over(group):
                 self._build_part(group)
@@ -160,11 +159,11 @@ class Ingest:
         """The next submission; None when there is none and the group can go, or all is done."""
         with self._changed:
             while True:
-                if self._waiting and group.rows < self._group_rows:
-                    return self._waiting.popleft()
+                if self.waiting and group.rows < self._group_rows:
+                    return self.waiting.take()
                 if group.submissions and (self._is_idle() or self._closing):
                     return None
-                if self._closing and not self._waiting:
+                if self._closing and not self.waiting:
                     return None
                 self._changed.wait()
 
@@ -181,7 +180,7 @@ class Ingest:
     def _hand_over(self, group: Group | None) -> None:
         """Give the commit thread its next group, when it has taken the one before; None is the end."""
         with self._changed:
-            while self._ready is not None:
+            while self._ready is not None and not self._broken:
                 self._changed.wait()
             self._ready = group if group is not None else _END
             self._changed.notify_all()
@@ -196,6 +195,9 @@ class Ingest:
             self._fail(submission, error)
         except Refused as error:
             self._fail(submission, Invalid(str(error)))
+        except Exception as error:
+            log.exception("a batch could not be decoded")
+            self._fail(submission, error)
 
     def _take_batch(self, group: Group, submission: Submission) -> None:
         batch = unpacked(submission)
@@ -243,11 +245,9 @@ class Ingest:
                 return
         for record in sent.records:
             check(record)
-        found = self._store.project(sent.project).select(
-            "runs", ["request_hash"], [Clause("run_id", "==", run_id)], limit=1
-        )
-        if found.num_rows:
-            if found.column(0)[0].as_py() != request_hash:
+        stored = _stored(self._store, sent.project, run_id)
+        if stored:
+            if stored != [request_hash]:
                 raise _conflict(run_id)
             settle(submission.future, False)
             return
@@ -317,6 +317,7 @@ class Ingest:
                 producers.setdefault(s.key, []).extend([s.seq] if s.receipt.accepted or s.receipt.rejected else [])
         marks = [Mark(*key, self._sequences.with_(key, seqs), now) for key, seqs in producers.items()]
         self._store.insert(Commit(joined(parts), marks))
+        # failpoint: ingest.committed
         self.counters.commits += 1
         for part in parts:
             self.counters.rows += part.rows
@@ -325,11 +326,13 @@ class Ingest:
             for key, seqs in producers.items():
                 self._sequences.add(key, seqs)
             followers = [self._forget(s) for s in submissions]
+        # failpoint: ingest.remembered
         for submission, following in zip(submissions, followers, strict=True):
             if isinstance(submission.receipt, Receipt):
                 self.counters.records += submission.receipt.accepted
                 self.counters.rejected += len(submission.receipt.rejected)
             submission.resolve()
+            # failpoint: ingest.answered
             for other in following:
                 settle(other.future, False if submission.sent is not None else Receipt(0, duplicate=True))
 
@@ -359,8 +362,16 @@ def _share_the_interpreter() -> None:
     gc.set_threshold(max(gc.get_threshold()[0], 50_000), *gc.get_threshold()[1:])
 
 
+_BROKEN = "ingest has stopped; restart the server"
 _END = Group()
 _POISON = Built({})
+
+
+def _stored(store: Store, project: str, run_id: str) -> list[str | None]:
+    """What the run that is there was posted as; None for one that the SDK recorded."""
+    found = store.project(project).select("runs", ["request_hash"], [Clause("run_id", "==", run_id)], limit=1)
+    hashes: list[str | None] = found.column(0).to_pylist()
+    return hashes
 
 
 def _conflict(run_id: str) -> Conflict:

@@ -8,9 +8,10 @@ from typing import Any
 from dxray.server.filters import Clause
 from dxray.server.reasoning.conservation import contradictions, counts, is_complete
 from dxray.server.reasoning.edges import edges
-from dxray.server.reasoning.flow import stages_of
+from dxray.server.reasoning.flow import Stage, stages_of
+from dxray.server.reasoning.losses import NONE, Losses, losses_of
 from dxray.server.reasoning.selection import equal, existing_run, labels_of, page_of, period, runs_where
-from dxray.server.reasoning.shown import Row, embedded, parsed, when
+from dxray.server.reasoning.shown import Row, embedded, when
 from dxray.server.store.base import Reader
 
 _LISTED = (
@@ -27,7 +28,6 @@ _LISTED = (
     "parent_run_id",
     "trace_id",
     "error",
-    "losses",
     "marks",
 )
 
@@ -51,7 +51,9 @@ def runs(
         *runs_where(reader, q),
     ]
     rows, total = page_of(reader, "runs", _LISTED, where, ["-started_at", "-run_id"], limit, offset)
-    return {"runs": [_run(row, base) for row in rows], "total": total, "limit": limit, "offset": offset}
+    losses = losses_of(reader, [row["run_id"] for row in rows])
+    found = [_run(row, losses.get(row["run_id"], NONE), base) for row in rows]
+    return {"runs": found, "total": total, "limit": limit, "offset": offset}
 
 
 def run(reader: Reader, run_id: str, base: str) -> dict[str, Any]:
@@ -65,9 +67,11 @@ def run(reader: Reader, run_id: str, base: str) -> dict[str, Any]:
     for decision in reader.select("decisions", where=where, order=["step_id", "number"]).to_pylist():
         decisions[decision["step_id"]].append(_decision(decision))
     steps = reader.select("steps", where=where, order=["position", "attempt"]).to_pylist()
-    lost = edges(steps, stages_of(steps, bool(parsed(row["losses"]))))
+    losses = losses_of(reader, [run_id]).get(run_id, NONE)
+    stages = stages_of(steps, losses)
+    lost = edges(steps, stages)
     return {
-        **_run(row, base),
+        **_run(row, losses, base),
         "input": embedded(row["input"]),
         "output": embedded(row["output"]),
         "metadata": embedded(row["metadata"]),
@@ -77,31 +81,31 @@ def run(reader: Reader, run_id: str, base: str) -> dict[str, Any]:
         ],
         "steps": [
             {
-                **_step(step),
+                **_step(step, stage, losses.at(stage.step_id)),
                 "lost_between": _only(lost[step["step_id"]]),
                 "edges": lost[step["step_id"]],
                 "rules": rules[step["step_id"]],
                 "decisions": decisions[step["step_id"]],
             }
-            for step in steps
+            for step, stage in zip(steps, stages, strict=True)
         ],
     }
 
 
-def _run(row: Row, base: str) -> dict[str, Any]:
+def _run(row: Row, losses: Losses, base: str) -> dict[str, Any]:
     return {
         **{name: row[name] for name in _LISTED},
         "started_at": when(row["started_at"]),
         "ended_at": when(row["ended_at"]),
         "error": embedded(row["error"]),
-        "losses": embedded(row["losses"]) or {},
+        "losses": losses.run,
         "marks": embedded(row["marks"]) or [],
         "url": f"{base}/ui/runs/{row['run_id']}",
     }
 
 
-def _step(row: Row) -> dict[str, Any]:
-    numbers = counts(row)
+def _step(row: Row, stage: Stage, losses: dict[str, int]) -> dict[str, Any]:
+    numbers = counts(row, stage.lossy)
     return {
         "step_id": row["step_id"],
         "name": row["step_name"],
@@ -121,8 +125,8 @@ def _step(row: Row) -> dict[str, Any]:
         "rejection_counts": embedded(row["rejection_counts"]) or {},
         "counts": numbers,
         "unaccounted": numbers["unaccounted"],
-        "complete": is_complete(row),
-        "contradictions": contradictions(row),
+        "complete": is_complete(row) and not stage.lossy,
+        "contradictions": contradictions(row, stage.lossy),
         "cutoff": row["cutoff"],
         "input": embedded(row["input"]),
         "output": embedded(row["output"]),
@@ -130,7 +134,7 @@ def _step(row: Row) -> dict[str, Any]:
         "usage": embedded(row["usage"]),
         "metadata": embedded(row["metadata"]),
         "error": embedded(row["error"]),
-        "losses": embedded(row["losses"]) or {},
+        "losses": losses,
         "marks": embedded(row["marks"]) or [],
     }
 

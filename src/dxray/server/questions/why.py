@@ -10,6 +10,7 @@ from dxray.server.filters import Clause
 from dxray.server.reasoning.evidence import evidence_of
 from dxray.server.reasoning.flow import Flow, Stage, flow_of, stages_of
 from dxray.server.reasoning.journey import KEPT, Fate, Seen, fate_of, stops_of
+from dxray.server.reasoning.losses import NONE, losses_of
 from dxray.server.reasoning.peers import RunPeers
 from dxray.server.reasoning.ranking import nearest_twin, standing
 from dxray.server.reasoning.selection import existing_run
@@ -19,7 +20,7 @@ from dxray.server.reasoning.similar import named, nearest_items
 from dxray.server.store.base import Reader
 from dxray.wire.predicates import margin
 
-_OF_RUN = ("run_id", "pipeline", "status", "losses")
+_OF_RUN = ("run_id", "pipeline", "status")
 _FOLLOWED = 3  # how many merges and rewrites the sentence goes along
 _CHILDREN = 20
 _GENERATIONS = 50
@@ -48,8 +49,9 @@ class _Asked:
         self.reader, self.run, self.run_id = reader, run, run["run_id"]
         self.here = Clause("run_id", "==", self.run_id)
         rows = reader.select("steps", where=[self.here], order=["position", "attempt"]).to_pylist()
-        self.stages: list[Stage] = stages_of(rows, bool(parsed(run["losses"])))
-        self.flow: Flow = flow_of(self.stages)
+        losses = losses_of(reader, [self.run_id]).get(self.run_id, NONE)
+        self.stages: list[Stage] = stages_of(rows, losses)
+        self.flow: Flow = flow_of(self.stages, losses.events_elsewhere({stage.step_id for stage in self.stages}))
         self.peers = RunPeers(reader, self.run_id)
         self.rules: dict[str, list[Row]] = defaultdict(list)
         for rule in reader.select("rules", where=[self.here], order=["step_id", "number"]).to_pylist():
@@ -170,9 +172,14 @@ class _Asked:
         return chain
 
     def _not_evaluated(self, rows: Sequence[Row]) -> list[dict[str, Any]]:
-        """Steps that kept the item and have rules that were asked of others, and not of it."""
+        """Steps that kept the item and have rules that were asked of others, and not of it.
+
+        Of a step that lost events it cannot be said that a rule was not asked.
+        """
         out = []
         for stage in self.flow.stages:
+            if stage.lossy:
+                continue
             mine = [row for row in rows if row["step_id"] == stage.step_id]
             kept = [row["outcome"] for row in mine if row["outcome"] is not None][-1:]
             asked = {row["rule_id"] for row in mine if row["rule_id"] is not None}
@@ -183,6 +190,8 @@ class _Asked:
         return out
 
     def _rank(self, out: dict[str, Any], item: str, stage: Stage) -> None:
+        if stage.lossy:
+            return  # a score may be missing, and the ranks are of those that are here
         place = standing(item, stage, self.peers.scores(stage.step_id), self.peers.winners(stage.step_id))
         out["rank"], out["scored"], out["cutoff"], out["gap"] = place.rank, place.scored, place.cutoff, place.gap
         if out["verdict"] == "outranked" and place.last_in is not None:

@@ -10,12 +10,17 @@ from dxray.server.reasoning.shown import Row, parsed
 _OUTCOMES = ("produced", "accepted", "rejected", "selected", "outranked", "merged", "consumed")
 
 
-def counts(row: Row) -> dict[str, int | None]:
-    """in + produced = accepted + rejected + selected + outranked + merged + consumed + unaccounted."""
+def counts(row: Row, lossy: bool = False) -> dict[str, int | None]:
+    """in + produced = accepted + rejected + selected + outranked + merged + consumed + unaccounted.
+
+    Of a step that lost events, and did not declare how many items came in, nobody knows what is unaccounted: the
+    events that are here always balance with themselves.
+    """
+    known = not lossy or row["declared_input_count"] is not None
     return {
         "in": row["input_count"],
         **{name: row[name] for name in _OUTCOMES},
-        "unaccounted": row["unaccounted"],
+        "unaccounted": row["unaccounted"] if known else None,
         "accepted_by_count": row["accepted_by_count"],
     }
 
@@ -26,21 +31,28 @@ def recorded_out(row: Row) -> int:
 
 
 def is_complete(row: Row) -> bool:
-    """Whether the step ended, lost nothing, and recorded as many items as it declared, where it declared any."""
+    """Whether the step ended, and recorded as many events as it emitted and as many items as it declared.
+
+    Losses are not among a step's rows: who knows of them asks them too.
+    """
     declared_in, declared_out = row["declared_input_count"], row["declared_output_count"]
     return (
         row["ended_at"] is not None or row["missing_events"] is not None or row["duration_ms"] is not None
     ) and not (
         row["missing_events"]
-        or parsed(row["losses"])
         or (declared_in is not None and declared_in != (row["entered"] or 0))
         or (declared_out is not None and declared_out != recorded_out(row))
     )
 
 
-def contradictions(row: Row) -> list[str]:
-    """Where what the step declared and what its events say cannot both be true, a plain sentence each."""
+def contradictions(row: Row, lossy: bool = False) -> list[str]:
+    """Where what the step declared and what its events say cannot both be true, a plain sentence each.
+
+    None of a step that lost events: those may be what makes the difference.
+    """
     said: list[str] = []
+    if lossy:
+        return said
     declared_in, declared_out = row["declared_input_count"], row["declared_output_count"]
     entered, out = row["entered"] or 0, recorded_out(row)
     if declared_in is not None and entered > declared_in:

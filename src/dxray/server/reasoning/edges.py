@@ -27,6 +27,10 @@ def _edge(earlier: tuple[Row, Stage], later: tuple[Row, Stage], sources: int, ta
     cause = None
     if before.silent or stage.silent or going is None or coming is None:
         cause = "one of the two steps recorded no items"
+    elif before.lossy or stage.lossy:
+        lossy = before if before.lossy else stage
+        where = "this run" if lossy.unplaced else lossy.name
+        cause = f"events of {where} did not arrive"
     elif takers > 1:
         cause = f"{takers} steps take items of {before.name}"
     elif sources > 1:

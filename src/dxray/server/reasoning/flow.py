@@ -10,7 +10,8 @@ from itertools import pairwise
 from typing import Any
 
 from dxray.server.reasoning.conservation import is_complete
-from dxray.server.reasoning.shown import Row, parsed
+from dxray.server.reasoning.losses import NONE, Losses
+from dxray.server.reasoning.shown import Row
 
 # What the ids of steps begin with that came from another process than the one that began the run: resumed, joined,
 # forked, or begun under an id of the user's. Their positions count from the second in which that process came in.
@@ -32,7 +33,8 @@ class Stage:
     after: tuple[str, ...] = ()
     after_inferred: bool = False
     ended: bool = True
-    lossy: bool = False  # some of its events did not arrive
+    lossy: bool = False  # some of its events did not arrive, or may not have
+    unplaced: bool = False  # lossy only because events of the run were lost, and nobody knows at which step
     complete: bool = True  # and its declared counts equal what it recorded
     declared_in: int | None = None
     declared_out: int | None = None
@@ -91,6 +93,8 @@ class Flow:
     stages: tuple[Stage, ...]
     superseded: frozenset[str] = frozenset()
     holes: Mapping[str, int] = field(default_factory=dict)  # by origin, the last position of which no step arrived
+    unplaced: bool = False  # events were lost, and nobody knows at which step
+    lossy_before: tuple[Stage, ...] = ()  # superseded attempts of which events did not arrive
     parents: Mapping[str, str] = field(default_factory=dict)
     _before: Mapping[str, frozenset[str]] = field(default_factory=dict)  # all ancestors
     _next: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -120,15 +124,16 @@ class Flow:
         return [self.stage(one) for one in self._next[step_id]]
 
 
-def stages_of(rows: Sequence[Row], run_losses: bool) -> list[Stage]:
-    """Rows of the source `steps` as stages."""
-    return [_stage(row, run_losses) for row in rows]
+def stages_of(rows: Sequence[Row], losses: Losses = NONE) -> list[Stage]:
+    """Rows of the source `steps`, all those of a run, as stages."""
+    unplaced = losses.events_elsewhere({row["step_id"] for row in rows})
+    return [_stage(row, losses.events_at(row["step_id"]), unplaced) for row in rows]
 
 
-def _stage(row: Row, run_losses: bool) -> Stage:
+def _stage(row: Row, lost: bool, unplaced: bool) -> Stage:
     ended = row["ended_at"] is not None or row["events"] is not None
     missing: Any = row["missing_events"]
-    lossy = bool(parsed(row["losses"])) or bool(missing) or (run_losses and not ended)
+    lossy = lost or bool(missing)
     return Stage(
         step_id=row["step_id"],
         name=row["step_name"],
@@ -139,8 +144,9 @@ def _stage(row: Row, run_losses: bool) -> Stage:
         after=tuple(row["after"] or ()),
         after_inferred=row["after_inferred"],
         ended=ended,
-        lossy=lossy,
-        complete=ended and not lossy and is_complete(row),
+        lossy=lossy or unplaced,
+        unplaced=unplaced and not lossy,
+        complete=ended and not (lossy or unplaced) and is_complete(row),
         declared_in=row["declared_input_count"],
         declared_out=row["declared_output_count"],
         entered=row["entered"] or 0,
@@ -158,8 +164,11 @@ def _stage(row: Row, run_losses: bool) -> Stage:
     )
 
 
-def flow_of(stages: Sequence[Stage]) -> Flow:
-    """The flow of a run's steps: superseded attempts, and what is inside them, are out of it."""
+def flow_of(stages: Sequence[Stage], unplaced: bool = False) -> Flow:
+    """The flow of a run's steps: superseded attempts, and what is inside them, are out of it.
+
+    `unplaced`: events of the run were lost, and nobody knows at which step.
+    """
     superseded = _superseded(stages)
     counted = {stage.step_id: stage for stage in stages if stage.step_id not in superseded}
     edges = {one: _sources(stage, stages, counted) for one, stage in counted.items()}
@@ -176,6 +185,8 @@ def flow_of(stages: Sequence[Stage]) -> Flow:
         tuple(counted[one] for one in order),
         frozenset(superseded),
         _holes(stages),
+        unplaced,
+        tuple(stage for stage in stages if stage.lossy and stage.step_id in superseded),
         {one: stage.parent for one, stage in counted.items() if stage.parent in known and stage.parent != one},
         before,
         {one: tuple(nexts) for one, nexts in following.items()},

@@ -94,9 +94,11 @@ def _stop(stage: Stage, events: Sequence[Seen], peers: Peers) -> Stop:
     said = [event for event in events if event.outcome is not None]
     scored = [event.score for event in events if event.score is not None]
     outcome, score = (said[-1].outcome if said else None), (scored[-1] if scored else None)
-    if score is not None and outcome in (None, "produced") and stage.decided:
+    # What follows from all events of a step does not follow from some.
+    open_ = score is not None and outcome in (None, "produced") and not stage.lossy
+    if open_ and stage.decided:
         outcome = "outranked"  # scored where a choice was made, and not named by it
-    elif score is not None and outcome in (None, "produced") and stage.cutoff is not None:
+    elif open_ and score is not None and stage.cutoff is not None:
         outcome = _by_cutoff(stage, score, outcome, peers)
     return Stop(stage, outcome, score, (said or list(events))[-1], tuple(events))
 
@@ -271,7 +273,8 @@ def _combined(fates: Sequence[Fate], flow: Flow) -> Fate:
 def _unless_elsewhere(flow: Flow, fate: Fate, stops: Sequence[Stop], settled: Collection[str], peers: Peers) -> Fate:
     """A parallel step that kept no full record may have had the item too, and a later word on it."""
     held = {stop.stage.step_id for stop in stops}
-    waiting = [taker for stop in stops if stop.outcome in KEPT for taker in _takers(flow, stop.stage)]
+    went_on = [stop for stop in stops if stop.outcome not in DROPPED or stop.stage.lossy]  # or may have
+    waiting = [taker for stop in went_on for taker in _takers(flow, stop.stage)]
     for stop in stops:
         before = flow.ancestors(stop.stage.step_id)
         if not before & held and all(event.outcome != "produced" for event in stop.events):
@@ -308,20 +311,27 @@ def _was_not_at(flow: Flow, stage: Stage, peers: Peers) -> bool:
 
 def _unless_lost_events(flow: Flow, fate: Fate, latest: Sequence[Stop], settled: Collection[str]) -> Fate:
     """A step that may have had a later word, and of which events did not arrive, leaves nothing certain."""
-    for stage in flow.stages:
-        if stage.lossy and stage.step_id not in settled:
-            return Fate("unknown", fate.stop, stage, _events_lost(stage))
+    lossy = _lossy(flow, settled)
+    if lossy is not None:
+        return Fate("unknown", fate.stop, lossy, _events_lost(lossy))
     if flow.missing_after([stop.stage for stop in latest]):
         return Fate("unknown", fate.stop, fate.at, _STEP_LOST)
     return fate
 
 
-def _events_lost(stage: Stage) -> Unknown:
-    return Unknown(
-        "dropped",
-        f"events of {stage.name} did not arrive, and one of them may have been of this item",
-        "see `losses` of the run; `dxray sync` delivers what still lies in the spool",
-    )
+def _lossy(flow: Flow, but: Collection[str] = ()) -> Stage | None:
+    """The first step of which events did not arrive, else the first of which they may not have."""
+    lossy = [stage for stage in flow.stages if stage.lossy and stage.step_id not in but]
+    return next((stage for stage in lossy if not stage.unplaced), lossy[0] if lossy else None)
+
+
+def _events_lost(stage: Stage | None) -> Unknown:
+    if stage is None or stage.unplaced:
+        detail = "events of this run did not arrive, of which step is not known, and one may have been of this item"
+    else:
+        detail = f"events of {stage.name} did not arrive, and one of them may have been of this item"
+    hint = "see `losses` of the run; `dxray sync` delivers what still lies in the spool"
+    return Unknown("dropped", detail, hint)
 
 
 _STEP_LOST = Unknown(
@@ -378,6 +388,9 @@ def _counts_up(ids: Collection[str]) -> bool:
 
 
 def _never_seen(status: str, flow: Flow, peers: Peers, seen_before: Stage | None) -> Fate:
+    lossy = _lossy(flow) or next(iter(flow.lossy_before), None)
+    if lossy is not None or flow.unplaced:
+        return Fate("unknown", None, lossy, _events_lost(lossy))
     if status != "completed":
         return Fate("interrupted", None, flow.stages[-1] if flow.stages else None)
     if seen_before is not None:
@@ -407,8 +420,6 @@ def _may_have_been_there(flow: Flow, peers: Peers) -> tuple[Stage | None, Unknow
     if flow.missing_after(()):
         return None, _STEP_LOST
     for stage in flow.stages:
-        if stage.lossy:
-            return stage, _events_lost(stage)
         hint = f"call step.produce(item_id) for every item in {stage.name}"
         if stage.silent:
             if stage.type not in _BRING_NOTHING_IN and not flow.has_inside(stage.step_id):

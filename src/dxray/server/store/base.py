@@ -31,7 +31,7 @@ class Commit:
     """All that becomes visible together: rows by table, and the marks that make them count once.
 
     `tables` maps a table's name (`runs`, `steps`, `events`, `lineage`, `decisions`, `rules`, `shapes`,
-    `labels`) to an Arrow table with exactly that table's columns.
+    `losses`, `labels`) to an Arrow table with exactly that table's columns.
     """
 
     tables: Mapping[str, pa.Table]
@@ -79,6 +79,9 @@ class Store(Protocol):
 
     def stats(self) -> dict[str, int]:
         """Rows by table, and bytes held."""
+
+    def lost(self) -> dict[str, int]:
+        """What did not arrive, of all projects, by cause; the cause heard of first comes first."""
 
     def close(self) -> None:
         """Let go of the file or the connections. Idempotent."""

@@ -25,7 +25,7 @@ TOO_MANY = 50_000  # events of an open step that are not counted again with each
 TOO_MANY_TO_READ = 1_000_000  # events of a step that are counted in the engine, which can spill
 
 _INSERT = read_queries(SQL / "duckdb" / "insert.sql")
-_APPENDED = ("events", "lineage", "decisions", "labels")
+_APPENDED = ("events", "lineage", "decisions", "losses", "labels")
 _KEYS = {"runs": "run_key", "steps": "step_key", "rules": "rule_key"}
 _STEP_KEY = ("project", "run_id", "step_id")
 
@@ -46,8 +46,10 @@ def write(con: Con, commit: Commit) -> set[StepKey]:
             _run(con, _INSERT["add_shapes"], table)
         else:
             raise StoreError(f"there is no table {name!r} to insert into")
+    # failpoint: commit.data_written
     if commit.marks:
         _put_marks(con, commit.marks)
+    # failpoint: commit.marks_written
     return _Tally(con).of_commit(tables)
 
 

@@ -75,5 +75,5 @@ DUCK_SOURCES: dict[str, DuckSource] = {
             "marks": "CAST(json_extract(e.extra, '$.marks') AS VARCHAR)",
         },
     ),
-    **{name: _source(name, "x", {}, {}) for name in ("shapes", "lineage", "decisions", "rules", "labels")},
+    **{name: _source(name, "x", {}, {}) for name in ("shapes", "lineage", "decisions", "rules", "losses", "labels")},
 }

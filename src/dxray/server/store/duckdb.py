@@ -30,10 +30,13 @@ from dxray.server.store.where import Where, check_column
 ROW_GROUP = 30_720
 WAL_BYTES = 16 * 1024 * 1024  # past this the log is brought into the file
 SMALL = 1_000  # rows
-TABLES = ("runs", "steps", "events", "shapes", "lineage", "decisions", "rules", "labels", "tallies")
+TABLES = ("runs", "steps", "events", "shapes", "lineage", "decisions", "rules", "losses", "labels", "tallies")
 
 _FOLDER = SQL / "duckdb"
 _DELETE = "DELETE FROM {table} WHERE project = $project AND run_id IN (SELECT unnest($ids))"
+_LOST = (  # a sum of numbers of 64 bits may be wider
+    'SELECT cause, least(sum(n), 9223372036854775807)::BIGINT FROM losses GROUP BY cause ORDER BY min("at"), cause'
+)
 _ARROW = {
     "VARCHAR": pa.string(),
     "BIGINT": pa.int64(),
@@ -80,6 +83,7 @@ class DuckStore:
         except BaseException:
             self._db.close()
             raise
+        # failpoint: store.opened
         self._types = {source: self._describe(source) for source in SOURCES}
         self._house = Housekeeping(self.keep_house, every=10.0)
 
@@ -158,6 +162,12 @@ class DuckStore:
         found["bytes"] = sum(size.stat().st_size for size in sizes if size.exists())
         return found
 
+    def lost(self) -> dict[str, int]:
+        """What did not arrive, of all projects, by cause; the cause heard of first comes first."""
+        schema = pa.schema([("cause", pa.string()), ("n", pa.int64())])
+        rows = self._query(_LOST, schema=schema).to_pylist()
+        return {row["cause"]: row["n"] for row in rows}
+
     def read(self, sql: str, values: Mapping[str, Any], schema: pa.Schema | None) -> pa.Table:
         """The answer to a query. Give the `schema` of small answers: it is faster."""
         return self._query(sql, {**self.times(sql), **values}, schema)
@@ -213,7 +223,9 @@ class DuckStore:
     def checkpoint(self) -> None:
         """Bring the write-ahead log into the file."""
         with self._write, _errors():
+            # failpoint: store.checkpoint_before
             self._writer.execute("CHECKPOINT")
+            # failpoint: store.checkpoint_after
 
     def close(self) -> None:
         """Let go of the file. Idempotent."""
@@ -345,12 +357,15 @@ def _open(path: str, wait: float, config: dict[str, Any]) -> duckdb.DuckDBPyConn
 @contextmanager
 def _transaction(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
     con.execute("BEGIN")
+    # failpoint: commit.begun
     try:
         yield
     except BaseException:
         con.execute("ROLLBACK")
         raise
+    # failpoint: commit.before_commit
     con.execute("COMMIT")
+    # failpoint: commit.committed
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from __future__ import annotations
 RUNS = (
     "project", "run_id", "version", "pipeline", "status", "started_at", "ended_at", "duration_ms", "input", "output",
     "error", "metadata", "environment", "code_version", "variant", "parent_run_id", "trace_id", "input_fingerprint",
-    "output_fingerprint", "losses", "marks", "producer", "received_at", "request_hash",
+    "output_fingerprint", "marks", "producer", "received_at", "request_hash",
     "seen_at",  # when its producer last spoke, the server's clock
     "step_count",
 )  # fmt: skip
@@ -17,7 +17,7 @@ STEPS = (
     "project", "run_id", "step_id", "version", "step_name", "step_type", "position", "parent_step_id", "after",
     "after_inferred", "attempt", "started_at", "ended_at", "duration_ms", "input", "output", "declared_input_count",
     "declared_output_count", "declared_rejections", "cutoff", "config", "usage", "metadata", "error",
-    "input_fingerprint", "config_fingerprint", "output_fingerprint", "events", "losses", "marks",
+    "input_fingerprint", "config_fingerprint", "output_fingerprint", "events", "marks",
     # of its run
     "pipeline", "run_status", "run_started_at", "environment", "code_version",
     # counts of distinct items, all 0 where there are no events
@@ -53,6 +53,7 @@ SOURCES: dict[str, tuple[str, ...]] = {
         "project", "run_id", "step_id", "version", "number", "rule_id", "field", "op", "threshold", "reason",
         "evaluated", "failed", "uncomparable",
     ),
+    "losses": ("project", "run_id", "step_id", "cause", "n", "at"),
     "labels": ("project", "run_id", "number", "label", "item_id", "note", "at", "removed"),
 }  # fmt: skip
 

@@ -22,7 +22,6 @@ CREATE TABLE runs (
     trace_id VARCHAR,
     input_fingerprint VARCHAR,
     output_fingerprint VARCHAR,
-    losses VARCHAR,                   -- JSON text {cause: n}, null when none
     marks VARCHAR,                    -- JSON text [..], null when none
     producer VARCHAR,                 -- who sent this version; null for a run posted whole
     received_at BIGINT NOT NULL,      -- the server's clock
@@ -59,7 +58,6 @@ CREATE TABLE steps (
     config_fingerprint VARCHAR,
     output_fingerprint VARCHAR,
     events BIGINT,                    -- how many the step says it emitted; null while it runs
-    losses VARCHAR,
     marks VARCHAR,
     run_key BIGINT NOT NULL,
     step_key BIGINT NOT NULL          -- hash of project, run_id and step_id
@@ -142,6 +140,16 @@ CREATE TABLE rules (
     failed BIGINT NOT NULL,
     uncomparable BIGINT NOT NULL,
     rule_key BIGINT NOT NULL          -- hash of project, run_id, step_id and number
+);
+
+-- What did not arrive, or not as it was. Rows are only appended: the losses of a run add up.
+CREATE TABLE losses (
+    project VARCHAR NOT NULL,
+    run_id VARCHAR NOT NULL,          -- '' where nobody knows whose they were
+    step_id VARCHAR,                  -- null where it is not known
+    cause VARCHAR NOT NULL,
+    n BIGINT NOT NULL,                -- events; of truncated and redacted, values
+    "at" BIGINT NOT NULL              -- when the server heard of it
 );
 
 CREATE TABLE labels (

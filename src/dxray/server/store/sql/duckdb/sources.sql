@@ -62,6 +62,10 @@ FROM decisions x
 -- Rules of steps, with their counts.
 FROM rules x
 
+-- name: losses
+-- What did not arrive, or not as it was.
+FROM losses x
+
 -- name: labels
 -- What was said of runs afterwards.
 FROM labels x

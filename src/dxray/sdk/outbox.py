@@ -1,0 +1,196 @@
+"""Batches until they are committed: in the spool where there is one, else in memory. What is given up is counted."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from dxray.sdk.guard import guard, logger
+from dxray.sdk.losses import Losses
+from dxray.sdk.settings import Settings
+from dxray.sdk.spool import Frame, Spool, SpoolFull, folder_of
+from dxray.wire.ids import uuid7_hex
+
+if TYPE_CHECKING:
+    from dxray.sdk.deliver import Delivery
+    from dxray.sdk.segment import Segment
+
+HELD_BYTES = 4 * 1024 * 1024  # of batches that are in the spool too: the server is seldom that far behind
+MEMORY_BYTES = 32 * 1024 * 1024  # of batches that are in memory only
+SPOOL_AGAIN_S = 5.0  # a disk that was full is tried again after that
+
+
+class Outbox:
+    """Where a channel's batches lie. `lock` is the channel's, around all that is done here."""
+
+    def __init__(self, settings: Settings, producer: str, lock: threading.RLock, losses: Losses) -> None:
+        self.given_up = 0  # batches, which may hold no event
+        self.mark: str | None = None
+        self.withdraw: Callable[[Segment], list[Frame]] = lambda _: []  # takes a segment's batches from the shipper
+        self._lock = lock
+        self._losses = losses
+        self._held_bytes = 0
+        self._memory_bytes = 0
+        self._spool_again_at = 0.0
+        self._spool = self._make_spool(settings, producer)
+
+    def _make_spool(self, settings: Settings, producer: str) -> Spool | None:
+        if settings.offline_mode == "drop":
+            return None
+        try:
+            folder = folder_of(settings.spool_root, settings.api_url, settings.project)
+        except RuntimeError as error:  # no home
+            self._without_disk(str(error))
+            return None
+        return Spool(folder, producer, cap=settings.spool_bytes)
+
+    # -- what comes in ---------------------------------------------------------------------------
+
+    def keep(self, frame: Frame, data: bytes) -> bool:
+        """Put a batch where it can wait; False where there is no such place, and it is lost."""
+        full = self._spool_frame(frame, data)
+        if frame.segment is not None:
+            if self._held_bytes + len(data) <= HELD_BYTES:
+                self._held_bytes += len(data)
+                frame.data = data
+            return True
+        if self._memory_bytes + len(data) > MEMORY_BYTES:
+            self._lose_frame(frame, "spool_full" if full else "memory_full")
+            return False
+        self._memory_bytes += len(data)
+        frame.data = data
+        return True
+
+    def _spool_frame(self, frame: Frame, data: bytes) -> bool:
+        """Write a batch to disk, if there is one that takes it. Whether the spool is full."""
+        if self._spool is None or time.monotonic() < self._spool_again_at:
+            return False
+        try:
+            while not self._spool.has_room(len(data)) and self._drop_oldest():
+                pass
+            self._spool.append(frame, data)
+        except SpoolFull:
+            return True
+        except OSError as error:
+            self._spool_again_at = time.monotonic() + SPOOL_AGAIN_S
+            self._without_disk(error.strerror or str(error))
+        return False
+
+    def _without_disk(self, why: str) -> None:
+        if self.mark is None:
+            logger.warning("dxray cannot spool to disk (%s); it holds what it can in memory", why)
+            self.mark = f"not spooled to disk ({why}): held in memory until it was sent"
+
+    def _drop_oldest(self) -> bool:
+        """Make room: the oldest segment goes, and what was in it is counted."""
+        spool = self._spool
+        segment = spool.oldest() if spool is not None else None
+        if spool is None or segment is None:
+            return False
+        own = self.withdraw(segment)
+        if not segment.waiting:  # a dead process's, that nobody has read yet
+            frames, damaged = spool.frames_of(segment)
+            for frame in frames:
+                self._lose_data(frame.read(), "spool_full")
+            self._losses.add("damaged", len(damaged))
+        for frame in own:
+            self._free(frame)
+            if frame.adopted:
+                self._lose_data(frame.read(), "spool_full")
+            else:
+                self._lose_frame(frame, "spool_full")
+        spool.drop(segment)
+        return True
+
+    def sync(self) -> None:
+        """See to it that what waits for long survives a loss of power."""
+        with self._lock, suppress(OSError):
+            if self._spool is not None:
+                self._spool.sync(time.monotonic())
+
+    # -- what became of batches --------------------------------------------------------------------
+
+    def settle(self, frame: Frame, delivery: Delivery) -> None:
+        """A batch is committed but for what `delivery` names, or, in drop mode, given up."""
+        with self._lock:
+            for held in delivery.rejected:
+                self._losses.add("rejected_by_server", len(held.ops) or 1, held.run_id, held.step_id)
+            if delivery.fate.name == "RETRY":
+                self._lose_frame(frame, "server_away")
+            for data, said in delivery.refused:
+                self._refused(frame, data, said)
+            self._free(frame)
+            if self._spool is not None:
+                with guard:
+                    self._spool.acknowledge(frame)
+
+    def _refused(self, frame: Frame, data: bytes, said: str) -> None:
+        if self._spool is not None and data:
+            self._spool.quarantine(data, f"refused {said}", uuid7_hex())
+        if data and (frame.adopted or len(data) != frame.length):
+            self._lose_data(data, "refused")
+        else:
+            self._lose_frame(frame, "refused" if data else "spool_gone")
+
+    def _free(self, frame: Frame) -> None:
+        if frame.data is not None:
+            if frame.segment is not None:
+                self._held_bytes -= len(frame.data)
+            else:
+                self._memory_bytes -= len(frame.data)
+            frame.data = None
+
+    def _lose_frame(self, frame: Frame, cause: str) -> None:
+        """A batch of our own is lost."""
+        self.given_up += 1
+        for run_id, step_id, n in frame.held:
+            self._losses.add(cause, n, run_id, step_id)
+        self._losses.tell_again(frame.losses)
+
+    def _lose_data(self, data: bytes, cause: str) -> None:
+        """A batch of which nothing but its bytes is known is lost."""
+        from dxray.sdk.contents import contents
+
+        self.given_up += 1
+        held = contents(data)
+        if held is None:
+            self._losses.add("damaged", 1)
+        for one in held or ():
+            if one.loss is not None:
+                self._losses.tell_again([one.loss])
+            else:
+                self._losses.add(cause, len(one.ops), one.run_id, one.step_id)
+
+    def adopt(self) -> list[Frame]:
+        """The batches of the next segment that a dead process left."""
+        with self._lock:
+            while self._spool is not None and (segment := self._spool.adopt()) is not None:
+                frames, damaged = self._spool.frames_of(segment)
+                for data in damaged:
+                    self._losses.add("damaged", 1)
+                    self._spool.quarantine(data, "damaged", uuid7_hex())
+                if self._spool.is_too_old(segment):
+                    for frame in frames:
+                        self._lose_data(frame.read(), "expired_in_spool")
+                        self._spool.quarantine(frame.read(), "expired", uuid7_hex())
+                    frames = []
+                if frames:
+                    return frames
+                self._spool.drop(segment)
+        return []
+
+    # -- the end ---------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Leave what is in the spool to the next process."""
+        with self._lock:
+            if self._spool is not None:
+                self._spool.close()
+
+    def abandon(self) -> None:
+        """In a forked child: the files are the parent's."""
+        if self._spool is not None:
+            self._spool.abandon()
