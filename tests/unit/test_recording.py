@@ -399,8 +399,10 @@ def test_many_parents_keep_their_names(captured: Capture, xray: XRay) -> None:
         step.produce("a", "name", parents=parents)
         step.produce("b", parents=np.array([1, 2]))
         step.produce("c", parents=(str(n) for n in range(2)))
-    (chunk,) = [record for record in captured.records if isinstance(record, Events)]
-    assert {i: b for i, b in zip(chunk.ids, chunk.b or [], strict=True) if b} == {
+    found: dict[Any, Any] = {}
+    for chunk in (record for record in captured.records if isinstance(record, Events)):
+        found.update(zip(chunk.ids, chunk.b or [None] * len(chunk.ids), strict=True))
+    assert {item: parents for item, parents in found.items() if parents} == {
         "a": parents,
         "b": [1, 2],
         "c": ["0", "1"],

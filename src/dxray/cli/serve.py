@@ -124,7 +124,14 @@ def _server(app: Any, announce: Callable[[], None]) -> tuple[uvicorn.Server, lis
             await super().startup(sockets)
             announce()
 
-    config = uvicorn.Config(app, log_level="warning", access_log=False, lifespan="on", timeout_graceful_shutdown=DRAIN)
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,
+        lifespan="on",
+        loop="asyncio",  # the same on every machine, also where uvloop happens to be installed
+        timeout_graceful_shutdown=DRAIN,
+    )
     server = Server(config)
     said: list[str] = []
 
