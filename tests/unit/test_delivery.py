@@ -460,3 +460,13 @@ def test_sync_stops_asking_a_server_that_is_away(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(Transport, "post", lambda self, data: posts.append(1) or post(self, data))
     assert sync_spool(tmp_path, NOWHERE) == {"synced": 0, "failed": 6}
     assert len(posts) == 1
+
+
+def test_an_address_needs_no_scheme_and_localhost_is_this_machine(server: Server, tmp_path: Path) -> None:
+    bare = server.url.partition("//")[2].replace("127.0.0.1", "localhost")
+    xray = XRay("p", api_url=bare, spool_dir=str(tmp_path))
+    assert xray.api_url == f"http://{bare}"
+    server.status = 503
+    child("xray.flush(0.3); os._exit(9)", bare, tmp_path)
+    server.status = 200
+    assert sync_spool(tmp_path, f"http://{bare.replace('localhost', '127.0.0.1')}") == {"synced": 2, "failed": 0}

@@ -317,3 +317,16 @@ def test_settings_come_from_arguments_then_configure_then_environment(monkeypatc
     assert settings.resolve().api_url == "http://configured:1"
     assert settings.resolve(api_url="http://argument:1").api_url == "http://argument:1"
     assert settings.resolve(capture="everything").capture == "auto"
+
+
+def test_a_run_that_is_not_entered_is_warned_of_once(
+    captured: Capture, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dxray.sdk.run._warned", False)
+    run = XRay("p").run()
+    for _ in range(3):
+        with run.step("f") as step:
+            step.accept("a")
+    assert [one.getMessage() for one in caplog.records if "not entered" in one.getMessage()] == [
+        "dxray: a step was made of a run that was not entered; write `with xray.run() as run:`"
+    ]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from dxray.sdk import context
 from dxray.sdk.capture import Sampler
 from dxray.sdk.fields import Fields, error_text, now_us
-from dxray.sdk.guard import guard
+from dxray.sdk.guard import guard, logger
 from dxray.sdk.ledger import Ledger
 from dxray.sdk.settings import Settings
 from dxray.sdk.step import Step
@@ -86,6 +86,8 @@ class Run(Fields):
         counts retries; by default one more than the step before it, where that has this name and failed.
         `capture`: `auto`, `full`, `sample` or `none` of the evidence.
         """
+        if self._token is None:
+            _warn_not_entered()
         position = self._position
         self._position = position + 1
         if type(name) is not str or not name.isascii():
@@ -214,6 +216,17 @@ class Run(Fields):
                 step._announced = True
                 records += step._records()
         return records
+
+
+_warned = False
+
+
+def _warn_not_entered() -> None:
+    """Once a process: nothing of such a run would ever be sent."""
+    global _warned
+    if not _warned:
+        _warned = True
+        logger.warning("dxray: a step was made of a run that was not entered; write `with xray.run() as run:`")
 
 
 def resumed_position() -> int:

@@ -68,7 +68,13 @@ def resolve(**arguments: Any) -> Settings:
     for name, value in values.items():
         with guard:
             settings = replace(settings, **{name: _typed(name, value)})
-    return replace(settings, api_url=settings.api_url.rstrip("/"))
+    return replace(settings, api_url=_address(settings.api_url))
+
+
+def _address(url: str) -> str:
+    """An address without a scheme, such as `localhost:8000`, is one for HTTP."""
+    url = url.strip().rstrip("/")
+    return url if "://" in url else f"http://{url}"
 
 
 def _known(settings: dict[str, Any]) -> dict[str, Any]:

@@ -240,6 +240,7 @@ class Spool:
 
 def folder_of(root: Path, api_url: str, project: str) -> Path:
     """The subfolder for one server and project: a process ships only what is bound for its own."""
+    api_url = api_url.replace("://localhost", "://127.0.0.1", 1)  # two names of one machine
     host = "".join(c if c.isalnum() else "-" for c in api_url.partition("//")[2])[:40].strip("-")
     digest = hashlib.blake2b(f"{api_url}\n{project}".encode(), digest_size=5).hexdigest()
     return root / f"{host or 'server'}-{digest}"
