@@ -39,6 +39,7 @@ BATCH_BYTES = 4 * 1024 * 1024  # of encoded records, before compression
 BEHIND_BYTES = 16 * 1024 * 1024  # encoded, not flushed yet: from here on a chunk of a caller's waits a moment
 PENDING_BYTES = 64 * 1024 * 1024  # and from here on what comes is lost
 YIELD_S = 0.005  # the interpreter's own switch interval
+FEW = 32  # runs and steps of a batch that are remembered with it; of more, the batch itself is read should it be lost
 EXIT_S = 2.0
 SYNC_S = 60.0  # `sync_offline` waits so long for a server that answers
 
@@ -163,7 +164,7 @@ class Channel:
         from dxray.sdk.offline import sync_spool
 
         self.collect(all_losses=True)
-        waiting = {frame: {run for run, _, _ in frame.held} for frame in self._shipper.outstanding()}
+        waiting = {frame: self._outbox.runs_of(frame) for frame in self._shipper.outstanding()}
         self._shipper.wait(SYNC_S, patient=False)
         left = set(self._shipper.outstanding())
         failed = {run_id for frame, runs in waiting.items() if frame in left for run_id in runs}
@@ -307,7 +308,7 @@ class Channel:
         frame = Frame(
             seq=seq,
             length=len(data),
-            held=tuple((*key, n) for key, n in held.items()),
+            held=tuple((*key, n) for key, n in held.items()) if len(held) <= FEW else None,
             losses=tuple(one.loss for _, one in parts if one.loss is not None),
         )
         # failpoint: channel.packed
@@ -335,7 +336,7 @@ class Channel:
                 self._flushing.release()
             # failpoint: exit.collected
             self._shipper.finish(max(0.0, deadline - time.monotonic()))
-            self._outbox.close()
+            self._outbox.close(self._shipper.outstanding())
             if self._lost.events():
                 logger.warning("dxray lost %d events: %s", self._lost.events(), dict(self.losses))
 

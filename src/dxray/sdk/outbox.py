@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from dxray.sdk.contents import contents, runs_in
 from dxray.sdk.guard import guard, logger
 from dxray.sdk.losses import Losses
 from dxray.sdk.settings import Settings
@@ -97,11 +98,8 @@ class Outbox:
                 self._lose_data(frame.read(), "spool_full")
             self._losses.add("damaged", len(damaged))
         for frame in own:
+            self._lose_frame(frame, "spool_full")
             self._free(frame)
-            if frame.adopted:
-                self._lose_data(frame.read(), "spool_full")
-            else:
-                self._lose_frame(frame, "spool_full")
         spool.drop(segment)
         return True
 
@@ -130,10 +128,10 @@ class Outbox:
     def _refused(self, frame: Frame, data: bytes, said: str) -> None:
         if self._spool is not None and data:
             self._spool.quarantine(data, f"refused {said}", uuid7_hex())
-        if data and (frame.adopted or len(data) != frame.length):
+        if data:
             self._lose_data(data, "refused")
         else:
-            self._lose_frame(frame, "refused" if data else "spool_gone")
+            self._lose_frame(frame, "spool_gone")
 
     def _free(self, frame: Frame) -> None:
         if frame.data is not None:
@@ -144,7 +142,14 @@ class Outbox:
             frame.data = None
 
     def _lose_frame(self, frame: Frame, cause: str) -> None:
-        """A batch of our own is lost."""
+        """A batch is lost. Of one that holds very much, or that a dead process left, only its bytes are known."""
+        if frame.held is None:
+            try:
+                self._lose_data(frame.read(), cause)
+            except OSError:
+                self.given_up += 1
+                self._losses.add(cause, 1)
+            return
         self.given_up += 1
         for run_id, step_id, n in frame.held:
             self._losses.add(cause, n, run_id, step_id)
@@ -152,8 +157,6 @@ class Outbox:
 
     def _lose_data(self, data: bytes, cause: str) -> None:
         """A batch of which nothing but its bytes is known is lost."""
-        from dxray.sdk.contents import contents
-
         self.given_up += 1
         held = contents(data)
         if held is None:
@@ -184,9 +187,20 @@ class Outbox:
 
     # -- the end ---------------------------------------------------------------------------------
 
-    def close(self) -> None:
-        """Leave what is in the spool to the next process."""
+    def runs_of(self, frame: Frame) -> set[str]:
+        """The runs that a batch says something of."""
+        if frame.held is not None:
+            return {run_id for run_id, _, _ in frame.held if run_id}
+        with suppress(OSError):
+            return runs_in(frame.read())
+        return set()
+
+    def close(self, outstanding: Iterable[Frame]) -> None:
+        """Leave what is in the spool to the next process; what is in memory only is lost."""
         with self._lock:
+            for frame in outstanding:
+                if frame.segment is None:
+                    self._lose_frame(frame, "memory_at_exit")
             if self._spool is not None:
                 self._spool.close()
 

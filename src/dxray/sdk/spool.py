@@ -35,12 +35,11 @@ class Frame:
 
     seq: int
     length: int
-    held: tuple[tuple[str, str | None, int], ...] = ()  # run, step and number of events
+    held: tuple[tuple[str, str | None, int], ...] | None = None  # run, step and number of events, where they are few
     losses: tuple[Loss, ...] = ()  # that it tells of
     segment: Segment | None = None
     offset: int = 0
     data: bytes | None = None
-    adopted: bool = False  # from a dead process
 
     def read(self) -> bytes:
         """The batch. Raises OSError when its file is gone."""
@@ -160,7 +159,7 @@ class Spool:
             if found.seq is None:
                 damaged.append(found.data)
                 continue
-            one = Frame(seq=found.seq, length=len(found.data), segment=segment, offset=found.offset, adopted=True)
+            one = Frame(seq=found.seq, length=len(found.data), segment=segment, offset=found.offset)
             frames.append(one)
         segment.waiting = len(frames)
         return frames, damaged
