@@ -106,7 +106,7 @@ def test_a_rule_answers_and_leaves_what_it_observed(captured: Capture, xray: XRa
         assert step.require("price", "<=", 100, reason="price_too_high") is cap, "the same rule is one rule"
     (rule,) = captured.steps[0].rules
     assert (rule.field, rule.op, rule.threshold, rule.evaluated, rule.failed) == ("price", "<=", "100", 6, 4)
-    assert rule.uncomparable == 2, "None and NaN"
+    assert rule.uncomparable == 3, "None, NaN and a text"
     assert captured.events[0].outcome is None and captured.events[2].reason == "price_too_high"
 
 

@@ -12,6 +12,8 @@ from __future__ import annotations
 from typing import Literal, get_args
 from zlib import crc32
 
+from dxray.sdk.values import as_optional_text, as_text
+
 Capture = Literal["auto", "full", "sample", "none"]
 CAPTURES: tuple[str, ...] = get_args(Capture)
 
@@ -24,7 +26,7 @@ _MASK = 0xFFFFFFFF
 
 def item_hash(item_id: object) -> int:
     """32 well-mixed bits of an item's id as text: crc32, then murmur3's finalizer (crc alone is linear)."""
-    h = crc32(str(item_id).encode("utf-8", "surrogatepass"))
+    h = crc32(as_text(item_id).encode("utf-8", "surrogatepass"))
     h = ((h ^ h >> 16) * 0x85EBCA6B) & _MASK
     h = ((h ^ h >> 13) * 0xC2B2AE35) & _MASK
     return h ^ h >> 16
@@ -45,6 +47,7 @@ class Sampler:
         """Why this event's evidence is kept: `chance`, `first_of_reason`, or None when it is not."""
         if item_hash(item_id) < self._below:
             return "chance"
+        reason = as_optional_text(reason)
         seen = self._seen.get(reason, 0)
         if seen < self._extras:
             self._seen[reason] = seen + 1

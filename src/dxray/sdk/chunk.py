@@ -8,15 +8,16 @@ something large, the rows are looked at one by one, so that one odd value costs 
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Sequence
+from gc import is_tracked
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from dxray.sdk.fields import now_us
-from dxray.sdk.values import VALUE_LIMIT, is_cut, mend, plain
+from dxray.sdk.mending import TOTAL_LIMIT, Mender
+from dxray.sdk.values import VALUE_LIMIT, is_cut, is_small, mend, plain
 from dxray.wire.predicates import comparable
 from dxray.wire.records import Events, Op, Rule
 
@@ -30,8 +31,6 @@ NOTE = 255  # op of a row that never travels: a is `by`, `kept` or `marks`, b it
 RECORD_LIMIT = 1_048_576  # bytes: a chunk of large rows becomes several records, and no row is larger
 
 _ONE_FOR_ALL = frozenset((str, type(None)))
-_SCALARS = frozenset((str, int, float, bool, type(None)))
-_walk = json.JSONEncoder(default=plain, skipkeys=True).encode  # for its check of cycles; the text is not used
 encode = msgspec.msgpack.Encoder(enc_hook=plain, decimal_format="string").encode
 
 
@@ -51,6 +50,9 @@ def encode_rows(step: Ledger, flat: list[Any]) -> list[tuple[bytes, int]]:
         event.a = a[0] if a.count(a[0]) == len(a) and type(a[0]) in _ONE_FOR_ALL else a
         if b[0] is not None or b.count(None) != len(b):  # the first tells most chunks apart at no cost
             event.b = b
+            # Below Python 3.14 the collector does not track a dict of plain values: there is nothing to look into.
+            if any(map(is_tracked, b)) and not all(map(is_small, b)):
+                raise ValueError("too much for an encoder")
         encoded = encode(event)
         if len(encoded) <= VALUE_LIMIT or max(map(len, map(encode, zip(event.ids, a, b, strict=True)))) <= VALUE_LIMIT:
             return [(encoded, len(ops))] if len(encoded) <= RECORD_LIMIT else _split(event)
@@ -136,9 +138,7 @@ def _mend_rows(event: Events, a: list[Any], b: list[Any]) -> None:
 
 def _is_storable(item_id: Any, a: Any, b: Any) -> bool:
     try:
-        if type(b) is dict and not _SCALARS.issuperset(map(type, b.values())):
-            _walk(b)  # msgpack would go round a cycle until the recursion limit
-        return len(encode((item_id, a, b))) <= VALUE_LIMIT
+        return is_small((item_id, a, b)) and len(encode((item_id, a, b))) <= VALUE_LIMIT
     except Exception:
         return False
 
@@ -157,14 +157,16 @@ def _mend_listed(name: str, value: Any, marks: list[str]) -> Any:
     """A value, or the values of a list: an item may have very many parents."""
     if type(value) is not list:
         return mend_value(name, value, marks)
-    return [mend_value(name, one, marks) for one in value]
+    if len(value) > TOTAL_LIMIT:
+        marks.append(f"{name}: cut at {TOTAL_LIMIT} elements")
+    return [mend_value(name, one, marks) for one in value[:TOTAL_LIMIT]]
 
 
 def _mend_evidence(evidence: dict[Any, Any], marks: list[str]) -> dict[str, Any]:
     mended: dict[str, Any] = {}
     room = RECORD_LIMIT // 2
     for given, value in list(evidence.items()):
-        key = _mend_key(given, marks)
+        key = Mender(marks, plain).key(given)
         mended[key] = mend_value(key, value, marks)
         room -= len(encode((key, mended[key])))
         if room < 0:
@@ -174,15 +176,11 @@ def _mend_evidence(evidence: dict[Any, Any], marks: list[str]) -> dict[str, Any]
     return mended
 
 
-def _mend_key(key: Any, marks: list[str]) -> str:
-    return str(mend(key if isinstance(key, str) else str(mend(key, marks)), marks))
-
-
 def mend_value(name: str, value: Any, marks: list[str]) -> Any:
     """A value that msgpack takes, at most `VALUE_LIMIT` bytes; what was changed is added to `marks`."""
     found: list[str] = []
     # msgpack holds NaN and infinities; the server keeps them apart from numbers.
-    mended = value if isinstance(value, float) else mend(value, found)
+    mended = value if type(value) is float else mend(value, found)
     if not isinstance(mended, str | int | float | None) and len(encode(mended)) > VALUE_LIMIT:
         found.append(f"cut at {VALUE_LIMIT} bytes")
         mended = repr(mended)[:VALUE_LIMIT]

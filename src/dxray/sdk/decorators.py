@@ -40,7 +40,7 @@ def step(name: str | None, step_type: str | None, options: dict[str, Any]) -> An
         run = context.RUN.get()
         if run is None:
             return NULL_STEP
-        opened = run.step(name or fn.__name__, step_type, **options)
+        opened = run.step(fn.__name__ if name is None else name, step_type, **options)
         opened.set_input(arguments(fn, args, kwargs))
         return opened
 

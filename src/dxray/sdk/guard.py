@@ -8,9 +8,13 @@ import time
 from collections import Counter
 from types import TracebackType
 
+from dxray.wire.predicates import UnknownOperator
+
 logger = logging.getLogger("dxray")
 
 LOG_EVERY_S = 60.0
+
+SPEAKING = (UnknownOperator,)  # errors of ours whose text holds nothing that was recorded
 
 
 class Guard:
@@ -40,10 +44,11 @@ class Guard:
         now = time.monotonic()
         if now - self._logged_at >= LOG_EVERY_S:
             self._logged_at = now
-            # The type only: an exception's text may hold what the user recorded.
+            # Of others the type only: an exception's text may hold what the user recorded.
+            what = type(error).__name__ + (f": {error}" if type(error) in SPEAKING else "")
             logger.warning(
                 "dxray could not record something (%s); the pipeline goes on. So far: %s",
-                type(error).__name__,
+                what,
                 dict(self.counts),
             )
         return not self.loud

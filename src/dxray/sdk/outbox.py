@@ -43,7 +43,7 @@ class Outbox:
             return None
         try:
             folder = folder_of(settings.spool_root, settings.api_url, settings.project)
-        except RuntimeError as error:  # no home
+        except (RuntimeError, ValueError) as error:  # no home; a path that cannot be
             self._without_disk(str(error))
             return None
         return Spool(folder, producer, cap=settings.spool_bytes)
@@ -75,9 +75,9 @@ class Outbox:
             self._spool.append(frame, data)
         except SpoolFull:
             return True
-        except OSError as error:
+        except (OSError, ValueError) as error:
             self._spool_again_at = time.monotonic() + SPOOL_AGAIN_S
-            self._without_disk(error.strerror or str(error))
+            self._without_disk(getattr(error, "strerror", None) or type(error).__name__)
         return False
 
     def _without_disk(self, why: str) -> None:

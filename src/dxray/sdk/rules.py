@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
 from dxray.sdk.guard import guard
@@ -38,7 +39,11 @@ class Predicate:
                 return False
             return bool(self._compare(value, self.threshold))
         except Exception:
+            self._odd(value)
             return False
+
+    def _odd(self, value: Any) -> None:
+        """The comparison raised."""
 
     def passes(self, item_id: Any, value: Any) -> bool:
         """Whether `value` satisfies the predicate. Never raises."""
@@ -55,7 +60,7 @@ class StepRule(Predicate):
         self._step = step
         self._number = number
         self._text = json_text(threshold)[0]
-        self.counts: Counter[int] = Counter()  # by Op, counted where rows are encoded
+        self.counts: Counter[int] = Counter()  # by Op, counted where rows are encoded; by minus a thread, see `_odd`
         self.uncomparable = 0
 
     def passes(self, item_id: Any, value: Any) -> bool:
@@ -66,6 +71,7 @@ class StepRule(Predicate):
             else:
                 passed = bool(self._compare(value, self.threshold))
         except Exception:
+            self._odd(value)
             passed = False
         step = self._step
         rows = step._rows
@@ -74,6 +80,12 @@ class StepRule(Predicate):
             with guard:
                 step._spill()
         return passed
+
+    def _odd(self, value: Any) -> None:
+        """Count a value of another kind than the threshold; what compares with nothing is counted with its row."""
+        if comparable(value):
+            # By thread, so that no lock is needed: each changes its own number only.
+            self.counts[-get_ident()] += 1
 
     def same_as(self, other: StepRule) -> bool:
         """Whether two rules ask the same; by their recorded form, since thresholds may be of any type."""
@@ -89,7 +101,7 @@ class StepRule(Predicate):
             reason=as_text(self.reason),
             evaluated=passed + failed,
             failed=failed,
-            uncomparable=self.uncomparable,
+            uncomparable=self.uncomparable + sum(n for key, n in list(self.counts.items()) if key < 0),
         )
 
 
@@ -108,7 +120,7 @@ class RuleSet:
         Every rule's outcome is recorded; the first that fails gives the rejection its reason.
         """
         rows: list[Any] = []
-        passed = True
+        passed, rejected = True, False
         for rule in self._rules:
             value = None
             with guard:
@@ -118,8 +130,8 @@ class RuleSet:
             elif rule.holds(value):
                 rows += (Op.RULE_PASSED, item_id, rule._number, value)
             else:
-                rows += (Op.RULE_FAILED if passed else Op.RULE_ALSO_FAILED, item_id, rule._number, value)
-                passed = False
+                rows += (Op.RULE_ALSO_FAILED if rejected else Op.RULE_FAILED, item_id, rule._number, value)
+                passed, rejected = False, True
         with guard:
             self._step._add(rows)
         return passed

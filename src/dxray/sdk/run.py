@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from dxray.sdk import context
-from dxray.sdk.capture import Sampler
+from dxray.sdk.capture import CAPTURES, Sampler
 from dxray.sdk.fields import Fields, error_text, now_us
 from dxray.sdk.guard import guard, logger
 from dxray.sdk.ledger import Ledger
@@ -92,7 +92,7 @@ class Run(Fields):
         self._position = position + 1
         if type(name) is not str or not name.isascii():
             name = as_text(name)
-        step = Step(self, name, as_optional_text(step_type), capture or self._settings.capture, position)
+        step = Step(self, name, as_optional_text(step_type), _capture(capture, self._settings), position)
         self._open_steps[position] = step
         try:
             if step._capture in ("sample", "none"):
@@ -227,6 +227,10 @@ def _warn_not_entered() -> None:
     if not _warned:
         _warned = True
         logger.warning("dxray: a step was made of a run that was not entered; write `with xray.run() as run:`")
+
+
+def _capture(wanted: str | None, settings: Settings) -> str:
+    return wanted if type(wanted) is str and wanted in CAPTURES else settings.capture
 
 
 def resumed_position() -> int:

@@ -9,6 +9,7 @@ from dxray.sdk import wide
 from dxray.sdk.chunk import NOTE, Row
 from dxray.sdk.guard import guard
 from dxray.sdk.step import Step, plain_evidence
+from dxray.sdk.values import as_text
 from dxray.wire.records import Op
 
 
@@ -43,8 +44,8 @@ class SamplingStep(Step):
         self._sampled(Op.PRODUCED_WITH, item_id, [name, parents or None, kind], evidence, None)
 
     def _sampled(self, op: int, item_id: Any, reason: Any, evidence: Any, by: str | None) -> None:
-        with guard:
-            notes: Row = () if by is None else (NOTE, item_id, "by", str(by))
+        with guard, self._counting_loss(1):
+            notes: Row = () if by is None else (NOTE, item_id, "by", as_text(by, 64))
             if evidence is not None:
                 cause = (
                     self._sampler.cause(item_id, reason if op != Op.PRODUCED_WITH else None)

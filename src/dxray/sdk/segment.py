@@ -95,13 +95,13 @@ class Segment:
             self.unsynced_since = now
         return offset + _HEADER.size
 
-    def read(self, offset: int, length: int) -> bytes:
-        """A batch's bytes. Raises OSError where they are not there in full."""
+    def read(self, offset: int, length: int, crc: int) -> bytes:
+        """A batch's bytes. Raises OSError where they are not there as they were."""
         if self._fd < 0:
             raise OSError("the segment is gone")
         data = self._disk.read(self._fd, length, offset)
-        if len(data) != length:
-            raise OSError("the segment is shorter than it was")
+        if len(data) != length or zlib.crc32(data) != crc:
+            raise OSError("the segment is not as it was")
         return data
 
     def content(self) -> bytes:
@@ -110,8 +110,8 @@ class Segment:
 
     def sync(self) -> None:
         """What was appended survives a loss of power."""
-        self.unsynced_since = None
         self._disk.sync(self._fd)
+        self.unsynced_since = None
         # failpoint: spool.synced
 
     def acknowledge(self) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from dxray.sdk.capture import CAPTURES
 from dxray.sdk.guard import guard, logger
+from dxray.sdk.values import as_text
 
 OFFLINE_MODES = ("buffer", "drop", "strict")
 
@@ -103,8 +104,9 @@ def _of_pyproject(folder: str) -> dict[str, Any]:
 
 def _typed(name: str, value: Any) -> Any:
     if name in _CHOICES:
-        if value not in _CHOICES[name]:
-            logger.warning("dxray: %s=%r is none of %s; the default is used", name, value, " ".join(_CHOICES[name]))
+        if type(value) is not str or value not in _CHOICES[name]:
+            said = " ".join(_CHOICES[name])
+            logger.warning("dxray: %s=%s is none of %s; the default is used", name, as_text(value, 100), said)
             return getattr(Settings(), name)
         return value
     if name in ("disabled", "show_url"):
@@ -113,4 +115,4 @@ def _typed(name: str, value: Any) -> Any:
         return float(value)
     if name == "spool_bytes":
         return int(value)
-    return value if value is None else str(value)
+    return value if value is None else as_text(value, 4096)

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from zlib import crc32
 
 from dxray.sdk.disk import Disk
 from dxray.sdk.segment import Segment, framed, scan
@@ -39,6 +40,7 @@ class Frame:
     losses: tuple[Loss, ...] = ()  # that it tells of
     segment: Segment | None = None
     offset: int = 0
+    crc: int = 0
     data: bytes | None = None
 
     def read(self) -> bytes:
@@ -47,7 +49,7 @@ class Frame:
             return self.data
         if self.segment is None:
             raise OSError("the batch was kept in memory only, and is gone")
-        return self.segment.read(self.offset, self.length)
+        return self.segment.read(self.offset, self.length, self.crc)
 
 
 class Spool:
@@ -74,6 +76,7 @@ class Spool:
             raise SpoolFull(f"the spool holds {self.held_bytes()} bytes already")
         segment = self._segment(len(data))
         frame.offset = segment.append(frame.seq, data, time.monotonic())
+        frame.crc = crc32(data)
         frame.segment = segment
 
     def has_room(self, more: int) -> bool:
@@ -99,7 +102,8 @@ class Spool:
         """See to it that what has waited for a while survives a loss of power."""
         for segment in (*self._closed, *((self._open,) if self._open else ())):
             if segment.unsynced_since is not None and now - segment.unsynced_since >= SYNC_AFTER_S:
-                segment.sync()
+                with suppress(OSError):  # it is tried again
+                    segment.sync()
 
     def _segment(self, more: int) -> Segment:
         if self._open is not None and self._open.size and self._open.size + more > SEGMENT_BYTES:
@@ -159,7 +163,8 @@ class Spool:
             if found.seq is None:
                 damaged.append(found.data)
                 continue
-            one = Frame(seq=found.seq, length=len(found.data), segment=segment, offset=found.offset)
+            crc = crc32(found.data)
+            one = Frame(seq=found.seq, length=len(found.data), segment=segment, offset=found.offset, crc=crc)
             frames.append(one)
         segment.waiting = len(frames)
         return frames, damaged
@@ -241,5 +246,5 @@ def folder_of(root: Path, api_url: str, project: str) -> Path:
     """The subfolder for one server and project: a process ships only what is bound for its own."""
     api_url = api_url.replace("://localhost", "://127.0.0.1", 1)  # two names of one machine
     host = "".join(c if c.isalnum() else "-" for c in api_url.partition("//")[2])[:40].strip("-")
-    digest = hashlib.blake2b(f"{api_url}\n{project}".encode(), digest_size=5).hexdigest()
+    digest = hashlib.blake2b(f"{api_url}\n{project}".encode("utf-8", "replace"), digest_size=5).hexdigest()
     return root / f"{host or 'server'}-{digest}"

@@ -10,6 +10,7 @@ from dxray.sdk.chunk import NOTE, Row
 from dxray.sdk.fields import now_us
 from dxray.sdk.guard import guard
 from dxray.sdk.ledger import Ledger
+from dxray.sdk.null import masked
 from dxray.sdk.rules import NeverPasses, Predicate, RuleSet, StepRule
 from dxray.sdk.values import as_count, as_optional_text, as_text, json_text, plain
 from dxray.wire.records import Decision, Op
@@ -77,7 +78,7 @@ class Step(Ledger):
 
     def merge(self, item_id: Any, into: Any, evidence: Any = None) -> None:
         """The item is the same as, or became part of, `into`."""
-        with guard:
+        with guard, self._counting_loss(1):
             self._add((Op.MERGED, item_id, into, None if evidence is None else plain_evidence(evidence)))
 
     def score(self, item_id: Any, score: float, parts: Mapping[str, float] | None = None) -> None:
@@ -86,11 +87,12 @@ class Step(Ledger):
             points = score if type(score) is float else as_score(score)
             self._add((Op.SCORED, item_id, points, None if parts is None else plain_evidence(parts)))
         except Exception as error:
+            self._lost("not_recorded", 1)
             guard.caught(error)
 
     def refer(self, item_id: Any, to: Any, kind: str = "beaten_by") -> None:
         """The item relates to another: `beaten_by` or `duplicate_of`."""
-        with guard:
+        with guard, self._counting_loss(1):
             self._add((Op.REFERS, item_id, to, as_text(kind)))
 
     def cutoff(self, k: int) -> None:
@@ -111,13 +113,13 @@ class Step(Ledger):
         An alternative is an id, or `{"id": ..., "score": ..., "reason": ...}`. Whatever else was
         scored at this step and is not named is outranked too.
         """
-        with guard:
+        with guard, self._counting_loss(1):
             several = hasattr(selected, "__iter__") and not isinstance(selected, str | bytes | Mapping)
-            winners = [alternative_parts(one)[0] for one in (wide.listed(selected) if several else [selected])]
+            winners = [self._alternative(one)[0] for one in (wide.listed(selected) if several else [selected])]
             winners = [winner for winner in winners if winner is not None]
-            others = [alternative_parts(other) for other in alternatives or ()]
-            won = {str(winner) for winner in winners}
-            rows: list[Row] = [(Op.OUTRANKED, i, why, points) for i, points, why in others if str(i) not in won]
+            others = [self._alternative(other) for other in alternatives or ()]
+            won = {as_text(winner) for winner in winners}
+            rows: list[Row] = [(Op.OUTRANKED, i, why, points) for i, points, why in others if as_text(i) not in won]
             rows += [
                 (Op.SELECTED, winner, reason, as_score(score) if len(winners) == 1 else None) for winner in winners
             ]
@@ -144,7 +146,7 @@ class Step(Ledger):
         """A rule `field op threshold`, recorded, so that another threshold can be tried later.
 
         Operators: `< <= > >= == != in not_in between`. `rule.passes(item_id, value)` evaluates it.
-        An unknown operator never passes, and is counted as a mistake of recording.
+        An unknown operator never passes: it is a mistake of recording, and the log names the nearest.
         """
         with guard:
             rule = StepRule(self, len(self._rules), field, op, threshold, reason)
@@ -210,11 +212,13 @@ class Step(Ledger):
         the item's `id`, or the item itself.
         """
         left = list(after)
-        before = list(before)
-        with guard, self._counting_loss(len(before)):
+        items = left
+        with guard, self._counting_loss(1):
+            items = list(before)
+        with guard, self._counting_loss(len(items)):
             kept = [wide.id_of(item, key) for item in left]
             here = {str(i) for i in kept}
-            gone = [i for i in (wide.id_of(item, key) for item in before) if str(i) not in here]
+            gone = [i for i in (wide.id_of(item, key) for item in items) if str(i) not in here]
             self.accept_many(kept)
             self.reject_many(gone, reason)
         return left
@@ -226,7 +230,7 @@ class Step(Ledger):
         """
         if not hasattr(keep, "__len__"):
             keep = list(keep)  # a generator can be read only once
-        kept = wide.masked(frame, keep)
+        kept = masked(frame, keep)
         with guard:
             ids = wide.ids_of(frame, id)
             flags = wide.listed(keep)
@@ -269,26 +273,45 @@ class Step(Ledger):
     def _oddly(self, op: int, item_id: Any, a: Any, evidence: Any, error: Exception) -> None:
         """Evidence that is no dict: recorded as what it can be turned into."""
         with guard:
-            if isinstance(error, TypeError) and not isinstance(evidence, dict):
+            if isinstance(error, TypeError) and not issubclass(type(evidence), dict):
                 self._add((op, item_id, a, plain_evidence(evidence)))
             else:
+                self._lost("not_recorded", 1)
                 guard.caught(error)
+
+    def _alternative(self, other: Any) -> tuple[Any, float | None, str | None]:
+        """(id, score, reason) of an alternative as a user writes it."""
+        try:
+            if not isinstance(other, Mapping):
+                return other, None, None
+            item_id, score, reason = other.get("id", other.get("item_id")), other.get("score"), other.get("reason")
+        except Exception as error:
+            guard.caught(error)
+            self._lost("truncated", 1)
+            return other, None, None
+        points = as_score(score)
+        self._lost("truncated", score is not None and points is None)
+        return item_id, points, reason
 
     def _consume(self, parents: Sequence[Any]) -> None:
         if self._consumed is None:
             self._consumed = set()
         for parent in parents:
-            if parent not in self._consumed:
-                self._consumed.add(parent)
-                self._rows.extend((6, parent, None, None))
+            known = parent if type(parent) in (str, int) else as_text(parent)
+            if known not in self._consumed:
+                self._consumed.add(known)
+                self._rows.extend((6, known, None, None))
 
 
 def plain_evidence(evidence: Any) -> dict[Any, Any]:
-    """A dict of any evidence: one level copied, or `{"value": ...}` where it has no keys."""
-    if isinstance(evidence, Mapping):
-        return dict(evidence)
+    """A dict of any evidence: one level copied, or `{"value": ...}` where it has no keys. Never raises."""
+    try:
+        if isinstance(evidence, Mapping):
+            return dict(evidence)
+    except Exception:
+        return {"value": evidence}
     simpler = plain(evidence)
-    return simpler if isinstance(simpler, dict) else {"value": evidence}
+    return simpler if type(simpler) is dict else {"value": evidence}
 
 
 def as_score(score: Any) -> float | None:
@@ -300,11 +323,3 @@ def as_score(score: Any) -> float | None:
     except Exception as error:
         guard.caught(error)
         return None
-
-
-def alternative_parts(other: Any) -> tuple[Any, float | None, str | None]:
-    """(id, score, reason) of an alternative as a user writes it."""
-    if isinstance(other, Mapping):
-        item_id = other.get("id", other.get("item_id"))
-        return item_id, as_score(other.get("score")), other.get("reason")
-    return other, None, None

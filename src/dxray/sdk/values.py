@@ -8,26 +8,54 @@ from __future__ import annotations
 import base64
 import dataclasses
 import json
-import math
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
-VALUE_LIMIT = 65_536  # bytes of one value
-DEPTH_LIMIT = 64
-LENGTH_LIMIT = 10_000  # elements of one collection, once a value has to be walked
+from dxray.sdk.mending import TEXT_LIMIT, TOTAL_LIMIT, Mender
+
+VALUE_LIMIT = TEXT_LIMIT  # bytes of one value
 REPR_LIMIT = 200
+SCALARS = frozenset((str, int, float, bool, type(None)))
+
+_COLLECTIONS = frozenset((dict, list, tuple, set, frozenset))
 
 _dumps = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=lambda o: plain(o)).encode
 
 
 def safe_repr(value: object) -> str:
-    """`repr(value)`, cut, or the name of its type where that fails."""
+    """`repr(value)`, cut, or the name of its type where that fails or would be long in coming."""
+    kind = type(value)
+    if kind in _COLLECTIONS:
+        return f"<{kind.__name__}>"
     try:
         text = repr(value)
     except Exception:
-        return f"<{type(value).__name__}>"
+        return f"<{kind.__name__}>"
     return text if len(text) <= REPR_LIMIT else text[:REPR_LIMIT] + "…"
+
+
+def is_small(value: Any) -> bool:
+    """Whether a value can be given to an encoder: nested collections may have a billion leaves, or no end.
+
+    Looks into plain collections only, and no further than `TOTAL_LIMIT` elements.
+    """
+    left = TOTAL_LIMIT
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        kind = type(one)
+        if kind is dict:
+            inner: Iterable[Any] = one.values()
+        elif kind is list or kind is tuple:
+            inner = one
+        else:
+            continue
+        left -= len(one)
+        if left < 0:
+            return False
+        waiting.extend(value for value in inner if type(value) not in SCALARS)
+    return True
 
 
 def plain(value: Any) -> Any:
@@ -44,7 +72,7 @@ def plain(value: Any) -> Any:
 
 def _of_standard_types(value: Any) -> Any:
     if isinstance(value, bytes | bytearray | memoryview):
-        return base64.b64encode(bytes(value)).decode()
+        return base64.b64encode(bytes(value[:VALUE_LIMIT])).decode()
     if isinstance(value, datetime | date | time):
         return value.isoformat()
     if isinstance(value, timedelta):
@@ -91,15 +119,14 @@ def json_text(value: Any) -> tuple[str, list[str]]:
     surrogates) is walked and mended.
     """
     try:
-        text = _dumps(value)
+        text = _dumps(value) if is_small(value) else "x" * (VALUE_LIMIT + 1)
         fits = len(text) <= VALUE_LIMIT and (text.isascii() or len(text.encode()) <= VALUE_LIMIT)
         if fits and "\u0000" not in text:
             return text, []
     except Exception:  # the walk below says what was wrong
         text = ""
     marks: list[str] = []
-    mended = mend(value, marks)
-    text = _dumps(mended)
+    text = _dumps(mend(value, marks))
     if len(text.encode()) > VALUE_LIMIT:
         marks.append(f"cut at {VALUE_LIMIT} bytes")
         text = _dumps({"cut": text.encode()[: VALUE_LIMIT // 2].decode(errors="ignore")})
@@ -107,10 +134,12 @@ def json_text(value: Any) -> tuple[str, list[str]]:
 
 
 def as_text(value: Any, limit: int = 1024) -> str:
-    """Any value as a short text that can travel: a name, a version, a reason."""
+    """Any value as a short text that can travel: a name, a version, a reason. Never raises."""
     if type(value) is str and value.isascii() and len(value) <= limit and "\x00" not in value:
         return value
-    mended = mend(value if isinstance(value, str) else plain(value) if value is not None else "None", [])
+    if not issubclass(type(value), str):
+        value = plain(value) if value is not None else "None"
+    mended = mend(value, [])
     return (mended if isinstance(mended, str) else safe_repr(mended))[:limit]
 
 
@@ -127,6 +156,11 @@ def as_count(value: Any, limit: int = 2**63 - 1) -> int:
     return count
 
 
+def mend(value: Any, marks: list[str]) -> Any:
+    """A copy of a value made of what JSON knows, adding to `marks` what was changed. Never raises."""
+    return Mender(marks, plain).mend(value)
+
+
 def snapshot(value: Any, marks: list[str]) -> Any:
     """A copy of a value that later changes do not reach, made of what JSON knows."""
     if value is None or type(value) in (bool, int, str):
@@ -134,70 +168,3 @@ def snapshot(value: Any, marks: list[str]) -> Any:
     text, found = json_text(value)
     marks.extend(found)
     return json.loads(text)
-
-
-def mend(value: Any, marks: list[str], depth: int = 0, above: tuple[int, ...] = ()) -> Any:
-    """A copy of a value made of what JSON knows, appending to `marks` what was changed."""
-    if value is None or isinstance(value, bool):
-        return value
-    if isinstance(value, str):
-        return _mend_text(value, marks)
-    if isinstance(value, int):
-        return _mend_int(value, marks)
-    if isinstance(value, float):
-        if math.isfinite(value):
-            return float(value)
-        marks.append("not a finite number: kept as text")
-        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-    if depth >= DEPTH_LIMIT:
-        marks.append(f"cut at depth {DEPTH_LIMIT}")
-        return safe_repr(type(value).__name__)
-    if id(value) in above:
-        marks.append("cycle cut")
-        return "<cycle>"
-    above = (*above, id(value))
-    if isinstance(value, dict):
-        return _mend_dict(value, marks, depth, above)
-    if isinstance(value, list | tuple):
-        if len(value) > LENGTH_LIMIT:
-            marks.append(f"cut at {LENGTH_LIMIT} elements")
-        return [mend(element, marks, depth + 1, above) for element in value[:LENGTH_LIMIT]]
-    simpler = plain(value)
-    if type(simpler) is str:
-        marks.append(f"{type(value).__name__}: kept as text")
-    return mend(simpler, marks, depth + 1, above)
-
-
-def _mend_text(value: str, marks: list[str]) -> str:
-    if len(value) > VALUE_LIMIT:
-        marks.append(f"cut at {VALUE_LIMIT} characters")
-        value = value[:VALUE_LIMIT]
-    if "\x00" in value:
-        marks.append("NUL replaced")
-        value = value.replace("\x00", "\ufffd")
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        marks.append("lone surrogate replaced")
-        return value.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
-    return str(value)
-
-
-def _mend_int(value: int, marks: list[str]) -> int | str:
-    if -(2**63) <= value < 2**63:
-        return int(value)
-    marks.append("integer past 64 bits: kept as text")
-    try:
-        return str(int(value))
-    except ValueError:  # longer than Python's own limit of digits
-        return hex(value)
-
-
-def _mend_dict(value: dict[Any, Any], marks: list[str], depth: int, above: tuple[int, ...]) -> dict[str, Any]:
-    mended: dict[str, Any] = {}
-    for key, element in list(value.items())[:LENGTH_LIMIT]:
-        name = _mend_text(key, marks) if isinstance(key, str) else safe_repr(key)
-        mended[name] = mend(element, marks, depth + 1, above)
-    if len(value) > LENGTH_LIMIT:
-        marks.append(f"cut at {LENGTH_LIMIT} keys")
-    return mended

@@ -95,11 +95,7 @@ def records(event: Events) -> list[tuple[bytes, int]]:
     try:
         whole = encode(event)
     except Exception:
-        marks: list[str] = []
-        event.ids = mend(listed(event.ids), marks)
-        event.a = mend(listed(event.a) if isinstance(event.a, dict | list) else event.a, marks)
-        event.wide = {str(mend(k, marks)): mend(listed(c), marks) for k, c in (event.wide or {}).items()} or None
-        event.marks = {0: sorted(set(marks))} if marks else {}
+        _mend(event)
         whole = encode(event)
     n = len(event.ops)
     if len(whole) <= VALUE_LIMIT:
@@ -109,6 +105,19 @@ def records(event: Events) -> list[tuple[bytes, int]]:
     if len(whole) <= RECORD_LIMIT or n == 1:
         return [(whole, n)]
     return [*records(_rows_of(event, 0, n // 2)), *records(_rows_of(event, n // 2, n))]
+
+
+def _mend(event: Events) -> None:
+    """Make every value storable, one by one."""
+    marks: list[str] = []
+
+    def mended(column: Any) -> list[Any]:
+        return [one if type(one) is float else mend(one, marks) for one in listed(column)]
+
+    event.ids = mended(event.ids)
+    event.a = mended(event.a) if isinstance(event.a, dict | list) else mend(event.a, marks)
+    event.wide = {str(mend(key, marks)): mended(column) for key, column in (event.wide or {}).items()} or None
+    event.marks = {0: sorted(set(marks))} if marks else {}
 
 
 def _cut_values(event: Events) -> bool:

@@ -90,25 +90,25 @@ class XRay:
         channel = self._channel
         if channel is None:
             return NULL_RUN
-        try:
-            run = Run(self.pipeline, channel, self._settings, self._run_id(run_id))
-            if run.run_id == run_id:  # it may be used again: what each use adds is kept apart
+        run = Run(self.pipeline, channel, self._settings, self._run_id(run_id))
+        with guard:
+            if type(run_id) is str and run.run_id == run_id:  # it may be used again: what each use adds is kept apart
                 run._origin, run._position = f"x{uuid7_hex()[-6:]}.", resumed_position()
-            if input is not None:
-                run._set_text("input", input)
-            if metadata is not None:
-                for key, value in metadata.items():
-                    run.set_metadata(key, value)
             outer = context.RUN.get()
-            run._parent_run_id = as_optional_text(parent_run_id) or (outer.run_id if outer is not None else None)
+            run._parent_run_id = outer.run_id if outer is not None else None
+        with guard:
+            run._parent_run_id = as_optional_text(parent_run_id) or run._parent_run_id
             run._variant = as_optional_text(variant)
             run._trace_id = as_optional_text(trace_id)
             if code_version is not None or environment is not None:
                 run._settings = _with(self._settings, code_version, environment)
-            return run
-        except Exception as error:
-            guard.caught(error)
-            return NULL_RUN
+        with guard:
+            if input is not None:
+                run._set_text("input", input)
+        with guard:
+            for key, value in (metadata or {}).items():
+                run.set_metadata(key, value)
+        return run
 
     def resume(self, run_id: str) -> Run | NullRun:
         """Go on with a run that waited for a person, in any process, any time later."""
@@ -186,7 +186,9 @@ class XRay:
             yield run
             return
         with run:
-            step = _remote_step(run, carrier)
+            step = None
+            with guard:
+                step = _remote_step(run, carrier)
             with context.entered(run, step):
                 yield run
 
