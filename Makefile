@@ -11,7 +11,7 @@ export UV_PROJECT_ENVIRONMENT := $(VENV)
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock demo test fuzz lint fmt bench-sdk bench-ingest bench-query clean
+.PHONY: help setup lock demo test faults faults-long fuzz lint fmt bench-sdk bench-ingest bench-query clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -38,10 +38,16 @@ demo: setup ## Record an example pipeline and print why it decided as it did
 	 else exec $(BIN)/dxray demo --rebookings 50 --exit; fi
 
 test: setup ## Run the whole test suite (ARGS="tests/unit -k name" for a part)
-	$(BIN)/pytest -n 2 $(ARGS)
+	$(BIN)/pytest -n 2 -m "not faults" $(ARGS)
 
 fuzz: setup ## The property tests again, with many more examples than `make test` takes
 	$(BIN)/pytest -n 2 --hypothesis-profile=fuzz -m hypothesis $(ARGS)
+
+faults: setup ## Kills, forks, broken networks and disks: a table of what was to be reached, and was (ARGS="A1 A8" for some)
+	$(BIN)/python -m tests.faults $(ARGS)
+
+faults-long: setup ## The same in its long forms: about an hour
+	$(BIN)/python -m tests.faults --long $(ARGS)
 
 lint: setup ## Style, types, the import rule, sizes
 	$(BIN)/ruff check

@@ -19,7 +19,7 @@ import msgspec
 
 from dxray.wire.answers import Answer, Event, Pipeline, Posted, Run, Runs, Steps, Why
 from dxray.wire.ids import is_run_id
-from dxray.wire.text import clean
+from dxray.wire.text import clean, plain, to_html
 
 if TYPE_CHECKING:
     import subprocess
@@ -52,6 +52,34 @@ class ServerNotReachable(ClientError):
 
     def __init__(self, detail: str) -> None:
         super().__init__(0, {"title": "Server not reachable", "detail": detail})
+
+
+class StepsPage(Steps):
+    """A page of steps that prints one a line."""
+
+    def __str__(self) -> str:
+        from dxray.wire.printed_run import steps_lines
+
+        return plain(steps_lines(self))
+
+    def _repr_html_(self) -> str:
+        from dxray.wire.printed_run import steps_lines
+
+        return to_html(steps_lines(self))
+
+
+class Pipelines(list[Pipeline]):
+    """The pipelines, printed one a line."""
+
+    def __str__(self) -> str:
+        from dxray.wire.printed_run import pipelines_lines
+
+        return plain(pipelines_lines(self))
+
+    def _repr_html_(self) -> str:
+        from dxray.wire.printed_run import pipelines_lines
+
+        return to_html(pipelines_lines(self))
 
 
 class Client:
@@ -88,7 +116,7 @@ class Client:
         limit: int | None = None,
         offset: int | None = None,
     ) -> Runs:
-        """A page of runs, newest first. Times may be words such as `7d`; `q` is a filter such as `label:bad`."""
+        """A page of runs, newest first. Times may be words such as `7d`; `q` is a filter such as `status:failed`."""
         return self._ask(
             Runs,
             "/runs",
@@ -118,10 +146,10 @@ class Client:
         q: str | None = None,
         limit: int | None = None,
         offset: int | None = None,
-    ) -> Steps:
+    ) -> StepsPage:
         """A page of steps across runs, newest first. Rates lie in 0..1, and the limits are strict."""
         return self._ask(
-            Steps,
+            StepsPage,
             "/steps",
             step_type=step_type,
             name=name,
@@ -155,9 +183,9 @@ class Client:
                 return
             cursor = following
 
-    def pipelines(self) -> list[Pipeline]:
+    def pipelines(self) -> Pipelines:
         """The pipelines, with their health."""
-        return [_typed(Pipeline, raw) for raw in self.get("/pipelines").get("pipelines") or ()]
+        return Pipelines(_typed(Pipeline, raw) for raw in self.get("/pipelines").get("pipelines") or ())
 
     def why(self, run_id: str, item: str | int) -> Why:
         """What became of an item in a run, and why."""

@@ -11,7 +11,9 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import shlex
+import shutil
 import signal
 import sys
 import tempfile
@@ -296,11 +298,21 @@ def what_next(api_url: str, run_id: str, item_id: str) -> list[Line]:
     ]
     if api_url != DEFAULT_URL:
         commands.insert(0, f"export DXRAY_API_URL={shlex.quote(api_url)}")
-    return typed(commands)
+    return typed(commands, command())
 
 
-def typed(commands: Iterable[str]) -> list[Line]:
-    return [Line(), Line().add("Next:", "bold"), *(Line().add("  ").add(command, "info") for command in commands)]
+def typed(commands: Iterable[str], dxray: str = "dxray") -> list[Line]:
+    """Commands to copy; `dxray` is how this command is typed here."""
+    said = [re.sub(r"^dxray(?= )", lambda _: dxray, one) for one in commands]
+    return [Line(), Line().add("Next:", "bold"), *(Line().add("  ").add(one, "info") for one in said)]
+
+
+def command() -> str:
+    """How to type `dxray` here: by its path, where the shell would not find this one."""
+    own, found = Path(sys.executable).parent / "dxray", shutil.which("dxray")
+    if not own.exists() or (found is not None and os.path.realpath(found) == os.path.realpath(own)):
+        return "dxray"
+    return shlex.quote(os.path.relpath(own) if own.is_relative_to(Path.cwd()) else str(own))
 
 
 def show(lines: Iterable[Line]) -> None:
@@ -349,10 +361,11 @@ def run_demo(port: int = 0, data: Path | None = None, exit_after: bool = False, 
             show([Line(), Line().add("Serving at ").add(client.api_url, "info").add(" until you press Ctrl-C.")])
             wait_for_interrupt()
         elif data is None:
-            show(typed(["dxray demo        # the same, and it goes on serving, so that you can ask more"]))
+            again = f"{command()} demo"
+            show(typed([f"{again:<18} # the same again, and it goes on serving: what was recorded here is gone"]))
         else:
             why = f"dxray why {told.run_id} {told.selected.id}"
-            show(typed([f"dxray serve --data {shlex.quote(str(data))}", f"dxray show {told.run_id}", why]))
+            show(typed([f"dxray serve --data {shlex.quote(str(data))}", f"dxray show {told.run_id}", why], command()))
 
 
 def tell_rebookings(api_url: str, count: int) -> None:

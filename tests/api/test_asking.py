@@ -82,10 +82,13 @@ def test_filters_of_runs(filled: TestClient, params: dict[str, str], expected: l
         ("/runs/stands/events?step_id=s9", "step_id", "s5"),
         ("/runs/stands/events?step_id=search", "step_id", "the step of that name is 's2'"),
         ("/runs/stands/events?cursor=abc", "cursor", "next_cursor"),
-        ("/runs/stands/why", "item", None),
+        ("/runs/stands/why", "item", "add ?item=ID"),
         ("/runs/stands/why?itm=1", "itm", "did you mean 'item'?"),
         ("/steps?rejection_rate_gt=high", "rejection_rate_gt", None),
         ("/steps?rejection_rate_gt=nan", "rejection_rate_gt", None),
+        ("/steps?rejection_rate_gt=90", "rejection_rate_gt", "did you mean 0.9?"),
+        ("/steps?rejection_rate_lt=-1", "rejection_rate_lt", "0.9 is nine in ten"),
+        ("/runs?q=rejection_rate>0.9", "rejection_rate", "did you mean rejection_rate:>0.9?"),
         ("/steps?rejection_rate=0.9", "rejection_rate", "did you mean"),
         ("/steps?q=rejection_rat:>0.9", "rejection_rat", "did you mean 'rejection_rate'?"),
         ("/pipelines?limit=1", "limit", None),
@@ -104,6 +107,27 @@ def test_what_does_not_exist_is_named_with_the_nearest(
     assert problem["fix"]
     if fix is not None:
         assert fix in problem["fix"]
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("/runs/stands/why", "item is missing"),
+        ("/runs?limit=0", "limit: must be at least 1, got '0'"),
+        ("/runs?limit=1001", "limit: may be at most 1000, got '1001'"),
+        ("/runs?limit=ten", "limit: must be a whole number, got 'ten'"),
+        ("/steps?rejection_rate_gt=high", "rejection_rate_gt: must be a number, got 'high'"),
+        ("/steps?rejection_rate_gt=90", "rejection_rate_gt: a rate lies in 0..1, got '90'"),
+    ],
+)
+def test_what_is_wrong_is_said_in_plain_words(filled: TestClient, path: str, said: str) -> None:
+    assert filled.get(path).json()["detail"] == said
+
+
+@pytest.mark.parametrize(("asked", "meant"), [("P3", "p3"), (" p 3 ", "p3"), ("KW:Stand", "kw:stand")])
+def test_an_item_in_other_case_or_with_blanks_is_offered(filled: TestClient, asked: str, meant: str) -> None:
+    found = filled.get("/runs/stands/why", params={"item": asked}).json()["did_you_mean"]
+    assert meant in [one["item_id"] for one in found]
 
 
 def test_a_run_that_is_not_there_is_404_with_its_id(filled: TestClient) -> None:

@@ -119,7 +119,7 @@ def test_the_page_says_that_it_is_not_built_and_how_to_read_on(shared: TestClien
     answer = shared.get("/ui/runs/run_1")
     assert answer.status_code == 200
     assert "not built in this version" in answer.text
-    assert "dxray show run_1" in answer.text
+    assert "type dxray show run_1 to see this run" in answer.text
     assert "curl http://127.0.0.1:8000/runs/run_1" in answer.text
     assert "<script" not in answer.text
     nasty = shared.get("/ui/runs/%3Cscript%3Ealert(1)%3C/script%3E")

@@ -131,7 +131,7 @@ def test_a_step_that_named_fewer_than_came_leaves_it_unknown(api: TestClient) ->
     found = why(api, "b", "r")
     assert (found["verdict"], found["unknown"]["cause"]) == ("unknown", "not_recorded")
     assert "keep took 2 items and named 1 of them" in found["unknown"]["detail"]
-    assert "step.accept(item_id)" in found["hint"]
+    assert found["hint"] == "record the item at keep, and give the step's input_count"
 
 
 def test_reinstated_is_what_it_became_last(api: TestClient) -> None:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from dxray.server.filters import Clause
 from dxray.server.ingest import Ingest
+from dxray.server.questions.steps import steps
 from dxray.server.reasoning.losses import losses_of
 from dxray.server.store.base import Commit
 from dxray.server.store.duckdb import DuckStore
 from dxray.wire.codec import pack_batch, pack_record
 from dxray.wire.columns import PipelineMemory, Sent, build
 from dxray.wire.evidence import ShapeBook
-from dxray.wire.records import AnyRecord, Loss, Run
+from dxray.wire.records import AnyRecord, Events, Loss, Op, Run, Step
 
 
 @pytest.fixture
@@ -30,6 +32,17 @@ def put(store: DuckStore, *records: AnyRecord, project: str = "p", at: int = 7) 
 
 def loss(cause: str, n: int, run_id: str = "r", step_id: str | None = None) -> Loss:
     return Loss(run_id=run_id, cause=cause, n=n, step_id=step_id)
+
+
+def step(step_id: str, run_id: str, events: int = 2, **more: Any) -> Step:
+    position = int(step_id[1:])
+    return Step(
+        run_id=run_id, step_id=step_id, version=1, name="n", position=position, ended_at=9, events=events, **more
+    )
+
+
+def events(step_id: str, run_id: str) -> Events:
+    return Events(run_id=run_id, step_id=step_id, first=0, at=1, ops=bytes([Op.ACCEPTED] * 2), ids=["a", "b"])
 
 
 def test_losses_add_up_by_run_step_and_cause(store: DuckStore) -> None:
@@ -64,6 +77,35 @@ def test_losses_belong_to_a_project_and_go_with_their_run(store: DuckStore) -> N
     (left,) = store.project("p").select("losses").to_pylist()
     assert left == {"project": "p", "run_id": "", "step_id": None, "cause": "damaged", "n": 1, "at": 7}
     assert store.lost() == {"damaged": 1, "refused": 5}
+
+
+def test_what_is_unaccounted_in_a_page_of_steps_heeds_the_losses(store: DuckStore) -> None:
+    for run_id in ("r", "t"):
+        put(
+            store,
+            Run(run_id=run_id, version=1, pipeline="q", status="completed", started_at=1),
+            step("s1", run_id=run_id),
+            step("s2", run_id=run_id, type="filter"),
+            step("s3", run_id=run_id, type="filter", input_count=5),
+            step("s4", run_id=run_id, type="rank", events=3),  # a third never came
+            *(events(f"s{number}", run_id) for number in range(1, 5)),
+        )
+
+    def unaccounted(run_id: str = "r", **more: Any) -> list[int | None]:
+        page = steps(store.project("p"), q=f"run_id:{run_id}", **more)
+        return [one["unaccounted"] for one in page["steps"]]
+
+    assert unaccounted() == [0, 0, 3, None]
+    put(store, loss("redacted", 1, step_id="s1"), loss("queue_full", 2, step_id="s3"))
+    assert unaccounted() == [0, 0, 3, None], "no step lost an event of which it is not known how many came in"
+    put(store, loss("queue_full", 2, step_id="s2"))
+    assert unaccounted() == [0, None, 3, None]
+    assert unaccounted(step_type="filter") == [None, 3]
+    put(store, loss("queue_full", 2))
+    assert unaccounted() == [None, None, 3, None]
+    assert unaccounted("t") == [0, 0, 3, None]
+    put(store, loss("queue_full", 2, "t", step_id="s9"))
+    assert unaccounted("t", step_type="filter") == [None, 3], "it may have been of any step"
 
 
 def test_a_sum_too_large_for_64_bits_stops_there(store: DuckStore) -> None:

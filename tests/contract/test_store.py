@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -258,6 +259,34 @@ def test_a_huge_step_that_never_ends_is_counted_by_housekeeping(
     put(store, chunk([1] * 2, list("ef"), first=4))
     store.keep_house()
     assert facts(store, "accepted") == (6,)
+
+
+def test_housekeeping_that_fails_is_done_the_next_time(store: DuckStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(duck_commit, "TOO_MANY", 3)
+    put(store, run(), step(), chunk([1] * 4, list("abcd")))
+    put(store, chunk([1] * 2, list("ef"), first=4))
+
+    def full(*_: Any) -> None:
+        raise duckdb.IOException("No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(duck_commit, "count_again", full)
+        with pytest.raises(StoreError, match="No space"):
+            store.keep_house()
+    assert facts(store, "accepted") == (4,)
+    store.keep_house()
+    assert facts(store, "accepted") == (6,)
+
+
+def test_housekeeping_does_not_count_what_was_deleted(store: DuckStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(duck_commit, "TOO_MANY", 3)
+    for run_id in ("r", "gone"):
+        put(store, run(run_id), step(run_id=run_id), chunk([1] * 4, list("abcd"), run_id=run_id))
+        put(store, chunk([1] * 2, list("ef"), first=4, run_id=run_id))
+    store.delete("p", ["gone"])
+    store.keep_house()
+    assert facts(store, "accepted") == (6,)
+    assert store.stats()["tallies"] == 1
 
 
 ROWS = st.lists(

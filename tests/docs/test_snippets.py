@@ -83,6 +83,11 @@ def test_every_recording_snippet_runs_and_records_a_run_that_ends(block: Block) 
     assert captured.records
 
 
+def test_what_runs_side_by_side_is_no_chain() -> None:
+    captured, _ = recorded_by(first("asyncio.gather"))
+    assert [(step.name, step.after) for step in captured.steps] == [("look_up", [])] * 2
+
+
 def test_the_minimal_form_is_three_lines_and_keeps_input_and_output() -> None:
     block = first("my_existing_pipeline")
     body = [line for line in block.text.splitlines() if line and "import" not in line]

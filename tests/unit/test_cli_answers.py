@@ -97,6 +97,32 @@ def test_unknown_losses_between_steps_say_why() -> None:
     assert "? lost before: 2 steps take items of a" in text
 
 
+def test_a_long_cause_is_not_cut() -> None:
+    cause = "filter_candidates does not name every item that it looks at, or did not say how many came " * 2
+    edges = [answers.edge(0, "a", 4, None, cause)]
+    step = answers.step(1, "rank", "rank", {"in": 3, "accepted": 3}, edges=edges)
+    text = str(Run.read(answers.summary(steps=[step])))
+    assert f"? lost before: {cause}".split() == text[text.index("? lost") :].split()
+
+
+def test_a_step_that_crashed_rejected_nothing_and_balances_in_words() -> None:
+    crashed = {"error": {"type": "ValueError", "message": "no"}, "rejection_rate": 0.0, "input_count": 6}
+    step = answers.step(0, "cook", "filter", {"in": 6, "unaccounted": 6}, **crashed)
+    run = Run.read(answers.summary(status="failed", pipeline="my dinner", steps=[step]))
+    text = "\n".join(line.plain for line in run_lines(run, commands=True))
+    assert "6 in = 6 unaccounted\n" in text
+    assert "0 %" not in text
+    assert f"ask next  dxray why {answers.RUN_ID} ITEM\n" in text
+    assert text.endswith("dxray runs --status failed --pipeline 'my dinner'")
+
+
+def test_rules_never_asked_are_set_apart_and_said_once() -> None:
+    rules = [answers.RULES[0], answers.RULES[1], answers.RULES[0]]
+    missed = [{"step_id": "s2", "step_name": "filter", "rules": rules}]
+    text = str(Why.read(answers.selected(not_evaluated=missed)))
+    assert "never asked  price <= 100,   rating >= 3   at filter" in text
+
+
 def test_steps_within_steps_and_circles_of_parents_are_all_shown() -> None:
     steps = [
         answers.step(0, "outer", "transform", {}),

@@ -55,6 +55,24 @@ def test_rates_and_names_of_steps_become_parameters(client: Client, httpserver: 
     assert client.steps(step_type="filter", rejection_rate_gt=0.9, name="f")[0].title == "f"
 
 
+def test_steps_and_pipelines_print_one_a_line(client: Client, httpserver: HTTPServer) -> None:
+    evil = "f\x1b[2J"
+    step = answers.step(2, evil, "filter", {}, input_count=375, output_count=64, rejection_rate=0.829)
+    step |= {"run_id": "r1", "pipeline": "shop"}
+    httpserver.expect_request("/steps").respond_with_json({"steps": [step], "total": 7})
+    one = {"pipeline": "shop", "runs": 3, "completed": 1, "failed": 2, "last_run_at": None}
+    one["worst_step"] = {"step_name": "keep", "rejection_rate": 0.9}
+    httpserver.expect_request("/pipelines").respond_with_json({"pipelines": [one, {"pipeline": "new"}]})
+    page, pipelines = client.steps(), client.pipelines()
+    first, rest = str(page).splitlines()
+    assert first.split() == ["f�", "375", "→", "64", "82.9", "%", "rejected", "filter", "shop", "r1"]
+    assert rest == "1 of 7 steps"
+    assert str(pipelines).splitlines()[0] == "shop        3 runs, last –  2 failed  keep rejects 90.0 %"
+    assert [found.pipeline for found in pipelines] == ["shop", "new"]
+    assert page._repr_html_().startswith("<pre")
+    assert pipelines._repr_html_().startswith("<pre")
+
+
 @pytest.mark.parametrize("item", ["a/b?c=d&e#f", "-5", "日本 語", "x\x00\x1b[31m\n", "%2F", "..", "+"])
 def test_an_item_of_any_characters_arrives_as_it_is(client: Client, httpserver: HTTPServer, item: str) -> None:
     httpserver.expect_request(f"/runs/{answers.RUN_ID}/why", query_string={"item": item}).respond_with_json(

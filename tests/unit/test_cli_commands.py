@@ -124,6 +124,29 @@ def test_filters_of_steps_are_passed_on(run: Run, httpserver: HTTPServer) -> Non
     assert run("steps", *words)[0] == 0
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["runs", "--pipeline", "diner"], "no run fits these filters; did you mean dinner?"),
+        (["runs", "--pipeline", "DINNER"], "did you mean dinner?"),
+        (["runs", "--pipeline", "zzz"], "no run fits these filters"),
+        (["runs", "--status", "failed"], "no run fits these filters"),
+        (["steps", "--type", "fliter"], "no step fits; did you mean filter?"),
+        (["steps", "--type", "filter", "--name", "keep wram"], "no step fits; did you mean 'keep warm'?"),
+        (["steps", "--type", "filter"], "no step fits; dxray show last shows what steps there are"),
+    ],
+)
+def test_a_name_that_finds_nothing_is_answered_with_the_nearest(
+    run: Run, httpserver: HTTPServer, words: list[str], said: str
+) -> None:
+    step = {"step_id": "s1", "step_name": "keep warm", "step_type": "filter", "pipeline": "dinner"}
+    found = {"runs": [answers.summary(pipeline="dinner")], "steps": [step], "total": 1}
+    httpserver.expect_request(f"/{words[0]}", query_string={"limit": "500"}).respond_with_json(found)
+    httpserver.expect_request(f"/{words[0]}").respond_with_json({"runs": [], "steps": [], "total": 0})
+    assert run(*words)[:2] == (0, f"{said}\n" if said.startswith("no") else f"no run fits these filters; {said}\n")
+    assert len(httpserver.log) <= 2
+
+
 def test_an_empty_server_names_the_next_command(run: Run, httpserver: HTTPServer) -> None:
     httpserver.expect_request("/runs").respond_with_json({"runs": [], "total": 0})
     assert "dxray demo" in run("runs")[1]
@@ -217,6 +240,10 @@ def test_the_servers_word_is_the_error(run: Run, httpserver: HTTPServer) -> None
         (["runs", "extra"], "extra"),
         (["show"], "missing argument 'RUN'; see dxray show --help"),
         (["why", "last"], "missing argument 'ITEM'; see dxray why --help"),
+        (["why", "last", ""], "the item is empty: name one"),
+        (["runs", "--q"], "see dxray runs --help"),
+        (["steps", "--type"], "see dxray steps --help"),
+        (["help", "shwo"], "no such command 'shwo'"),
     ],
 )
 def test_what_is_typed_wrongly_is_told_in_one_line(run: Run, words: list[str], said: str) -> None:
@@ -237,12 +264,14 @@ def test_no_server_is_one_line(run: Run) -> None:
 def test_help_lists_every_command(run: Run) -> None:
     out = run()[1]
     assert run("--help")[1] == out
+    assert run("help")[1] == out
+    assert run("help", "why")[1] == run("why", "--help")[1]
     for name in ("serve", "demo", "runs", "steps", "show", "why", "sync", "version"):
         assert f"  {name} " in out
 
 
 def test_the_version_is_told(run: Run) -> None:
-    assert run("version")[1] == run("--version")[1] == f"dxray {__version__}\n"
+    assert run("version")[1] == run("--version")[1] == run("-V")[1] == f"dxray {__version__}\n"
     assert json.loads(run("version", "--json")[1])["version"] == __version__
 
 

@@ -49,6 +49,9 @@ def test_bare_words_are_searched_for_in_the_texts() -> None:
         ('pipeline:""', Clause("pipeline", "==", "")),
         ("until:2026-11-23T08:00:00Z", Clause("run_started_at", "<", 1_795_420_800_000_000)),
         ("input_count:=3", Clause("input_count", "==", 3)),
+        ('"rejection_rate>0.9"', Clause(STEPS.texts, "contains", "rejection_rate>0.9")),
+        ("a=b", Clause(STEPS.texts, "contains", "a=b")),
+        ("rejection_rate:>1", Clause("rejection_rate", ">", 1)),
     ],
 )
 def test_one_word(text: str, clause: Clause) -> None:
@@ -69,6 +72,11 @@ def test_one_word(text: str, clause: Clause) -> None:
         ("-word", "q", "name a field"),
         ("-since:7d", "since", "since:7d"),
         ("x" * 5000, "q", "4096"),
+        ("rejection_rate>0.9", "rejection_rate", "did you mean rejection_rate:>0.9?"),
+        ("status=failed", "status", "did you mean status:failed?"),
+        ("-status==failed", "status", "did you mean -status:failed?"),
+        ("config.k<=3", "config.k", "did you mean config.k:<=3?"),
+        ("rejection_rate:>90", "rejection_rate", "did you mean rejection_rate:>0.9?"),
     ],
 )
 def test_what_cannot_be_read_names_the_field_and_the_fix(text: str, field: str, fix: str) -> None:

@@ -39,13 +39,24 @@ def version(as_json: AsJson = False) -> None:
 @app.callback(invoke_without_command=True)
 def _root(
     context: typer.Context,
-    show_version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    show_version: Annotated[bool, typer.Option("--version", "-V", help="Print the version.")] = False,
 ) -> None:
     if show_version:
         version()
         raise typer.Exit
     if context.invoked_subcommand is None:
         print_line(context.get_help())
+
+
+@app.command("help", hidden=True)
+def show_help(
+    context: typer.Context,
+    name: Annotated[str | None, typer.Argument(metavar="COMMAND", show_default=False)] = None,
+) -> None:
+    """Print the help, of one command or of all."""
+    code = run([name, "--help"] if name else ["--help"])
+    if code:
+        raise typer.Exit(code)
 
 
 for name, command, panel in (
@@ -59,6 +70,7 @@ for name, command, panel in (
     ("version", version, "Care"),
 ):
     app.command(name, rich_help_panel=panel)(command)
+_NAMES = frozenset(str(one.name) for one in app.registered_commands)
 
 
 def run(argv: Sequence[str] | None) -> int:
@@ -69,7 +81,7 @@ def run(argv: Sequence[str] | None) -> int:
     try:
         code = typer.main.get_command(app).main(args=argv, prog_name="dxray", standalone_mode=False)
     except TyperException as error:
-        return _fail(_usage(error), error.exit_code)
+        return _fail(_usage(error, sys.argv[1:] if argv is None else argv), error.exit_code)
     except ClientError as error:
         return _fail(str(error).replace("GET /runs lists", "dxray runs lists"), 1)
     except Refusal as error:
@@ -88,7 +100,7 @@ def _fail(message: str, code: int) -> int:
     return code
 
 
-def _usage(error: TyperException) -> str:
+def _usage(error: TyperException, argv: Sequence[str]) -> str:
     """What was typed wrongly, the nearest right thing, and where to read on."""
     message = error.format_message().rstrip(".").replace("Value error, ", "").replace("Input should", "it should")
     near: Any = getattr(error, "possibilities", None)
@@ -99,5 +111,7 @@ def _usage(error: TyperException) -> str:
     elif hasattr(error, "option_name") and context is not None and context.info_name in ("show", "why"):
         message += "; an id that begins with a dash goes after --"
     if not message.endswith("?"):
-        message += f"; see {context.command_path if context is not None else 'dxray'} --help"
+        # An option without its value comes without a context.
+        typed = " ".join(["dxray", *(word for word in argv[:1] if word in _NAMES)])
+        message += f"; see {context.command_path if context is not None else typed} --help"
     return f"{message[:1].lower()}{message[1:]}"

@@ -18,7 +18,8 @@ ApiKey = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print the answer as JSON, as the API gives it.")]
 Pipeline = Annotated[str | None, typer.Option("--pipeline", metavar="NAME", help="Only of this pipeline.")]
 Query = Annotated[
-    str | None, typer.Option("--q", metavar="FILTER", help="A filter, such as 'label:bad input.category:\"cases\"'.")
+    str | None,
+    typer.Option("--q", metavar="FILTER", help="A filter, such as 'status:failed input.category:\"cases\"'."),
 ]
 Limit = Annotated[int, typer.Option("--limit", "-n", metavar="N", min=1, max=1000, help="At most so many.")]
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, or 'last' for the newest.", show_default=False)]

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import shlex
+from difflib import get_close_matches
 from typing import Annotated, Literal
 
 import typer
 
 from dxray.cli.options import ApiKey, ApiUrl, AsJson, Limit, Pipeline, Query, Refusal, RunId
 from dxray.cli.render import READABLE, Column, console, print_json, print_lines, table
-from dxray.client import Client
+from dxray.client import Client, ClientError
 from dxray.wire.answers import Run
 from dxray.wire.printed_run import error_text, lost_events, run_lines, status_span
 from dxray.wire.text import Line, Span, age, clean, duration, number
 
 Status = Literal["running", "waiting", "completed", "failed", "abandoned"]
+NEWEST = 500  # rows among which a name is looked for that is like one that was not found
 When = "Such as 2h, 7d or 2026-11-23T10:00:00Z."
 
 
@@ -31,13 +34,14 @@ def runs(
     """List runs, newest first."""
     with Client(api_url, api_key) as client:
         page = client.runs(pipeline=pipeline, status=status, since=since, until=until, q=q, limit=limit)
+        meant = "" if page.runs or as_json else meant_instead(client, pipeline=pipeline)
     if as_json:
         print_json(page.to_dict())
         return
     out = console()
     if not page.runs:
         filtered = any((pipeline, status, since, until, q))
-        words = "no run fits these filters" if filtered else 'no run is recorded yet; "dxray demo" shows some'
+        words = f"no run fits these filters{meant}" if filtered else 'no run is recorded yet; "dxray demo" shows some'
         print_lines(out, [Line().add(words, "dim")])
         return
     wide = out.width >= 104
@@ -69,6 +73,25 @@ def _cell(run: Run, head: str) -> Span | str:
             return Span(number(lost_events(run)) if lost_events(run) else "", "warn")
         case _:
             return Span("" if run.error is None else clean(error_text(run.error)), "bad")
+
+
+def meant_instead(client: Client, **asked: str | None) -> str:
+    """`; did you mean …?` where what was asked for is near a name among the newest steps and runs; one request."""
+    given = {field: value for field, value in asked.items() if value}
+    if not given:
+        return ""
+    try:
+        rows = client.runs(limit=NEWEST).runs if set(given) == {"pipeline"} else client.steps(limit=NEWEST).steps
+    except ClientError:
+        return ""  # it was only to help
+    said = []
+    for field, value in given.items():
+        names = {name for row in rows if (name := getattr(row, field, None))}
+        by_lower = {name.lower(): name for name in names}
+        near = get_close_matches(value.lower(), by_lower, n=1) or [one for one in by_lower if value.lower() in one][:1]
+        if value not in names and near:
+            said.append(f"{shlex.quote(clean(by_lower[near[0]]))}")
+    return f"; did you mean {' and '.join(said)}?" if said else ""
 
 
 def more(total: int | None, shown: int, what: str) -> None:

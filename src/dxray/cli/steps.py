@@ -8,10 +8,11 @@ import typer
 
 from dxray.cli.options import ApiKey, ApiUrl, AsJson, Limit, Pipeline, Query
 from dxray.cli.render import Column, console, print_json, print_lines, table
-from dxray.cli.runs import more
+from dxray.cli.runs import meant_instead, more
 from dxray.client import Client
 from dxray.wire.answers import Step
-from dxray.wire.text import Line, Span, clean, duration, number, percent
+from dxray.wire.printed_run import rejected
+from dxray.wire.text import Line, Span, clean, duration, number
 
 
 def steps(
@@ -35,6 +36,7 @@ def steps(
     api_key: ApiKey = None,
 ) -> None:
     """Find steps across all runs."""
+    asked = {"step_type": step_type, "step_name": name, "pipeline": pipeline}
     with Client(api_url, api_key) as client:
         page = client.steps(
             step_type=step_type,
@@ -45,12 +47,13 @@ def steps(
             q=q,
             limit=limit,
         )
+        meant = "" if page.steps or as_json else meant_instead(client, **asked)
     if as_json:
         print_json(page.to_dict())
         return
     out = console()
     if not page.steps:
-        print_lines(out, [Line().add("no step fits; dxray show last shows what steps there are", "dim")])
+        print_lines(out, [Line().add(f"no step fits{meant or '; dxray show last shows what steps there are'}", "dim")])
         return
     wide = out.width >= 112
     columns = [Column("step", least=8), Column("in", right=True), Column("out", right=True)]
@@ -64,7 +67,7 @@ def steps(
 
 def _row(step: Step, wide: bool) -> list[Span | str]:
     row: list[Span | str] = [Span(clean(step.title), "name"), number(step.input_count), number(step.output_count)]
-    row.append(Span(percent(step.rejection_rate), "warn" if (step.rejection_rate or 0) > 0.9 else ""))
+    row.append(Span(rejected(step), "warn" if (step.rejection_rate or 0) > 0.9 else ""))
     if wide:
         row += [duration(step.duration_ms), Span(clean(step.step_type or ""), "dim"), step.pipeline or ""]
     return [*row, Span(clean(step.run_id or ""), "dim")]

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from dxray.cli.options import ApiKey, ApiUrl, AsJson, RunId
+from dxray.cli.options import ApiKey, ApiUrl, AsJson, Refusal, RunId
 from dxray.cli.render import READABLE, console, print_json, print_lines
 from dxray.cli.runs import which
 from dxray.client import Client
@@ -23,6 +23,10 @@ def why(
     api_key: ApiKey = None,
 ) -> None:
     """Say why an item was selected, or why not."""
+    if not item:
+        raise Refusal(
+            "the item is empty: name one, as in dxray why last ITEM; dxray show last shows what was chosen", 2
+        )
     with Client(api_url, api_key) as client:
         answer = client.why(which(client, run), item)
     if as_json:

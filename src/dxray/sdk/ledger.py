@@ -167,8 +167,7 @@ class Ledger(Fields):
         self._decisions, self._decisions_sent = (), 0
         self._input_count = self._output_count = self._consumed = None
         for rule in self._rules:
-            rule.counts.clear()
-            rule.uncomparable = 0
+            rule.start_again()
 
     def _spill_all(self) -> None:
         """Encode whatever waits; called in the background."""

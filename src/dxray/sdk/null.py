@@ -11,19 +11,6 @@ from dxray.sdk.guard import guard
 from dxray.sdk.rules import NeverPasses, Predicate
 
 
-def masked(frame: Any, keep: Any) -> Any:
-    """What a mask keeps. What a frame raises at a mask goes on, with a plain note where it has another length."""
-    try:
-        return wide.masked(frame, keep)
-    except Exception as error:
-        if hasattr(keep, "__len__") and len(keep) != len(frame):
-            said = f"the mask has {len(keep)} flags for {len(frame)} items: give step.mask one flag for each"
-            if isinstance(frame, list | tuple):
-                raise ValueError(said) from None
-            error.add_note(said)  # the frame's own error, as it would be without recording
-        raise
-
-
 class NullRuleSet:
     """Several rules that answer and record nothing."""
 
@@ -125,7 +112,7 @@ class NullStep(_Null):
 
     def mask(self, frame: Any, keep: Any, reason: str, id: Any = None) -> Any:
         """What the mask keeps."""
-        return masked(frame, keep)
+        return wide.masked(frame, keep)
 
     def set_config(self, **config: Any) -> None:
         """Nothing."""

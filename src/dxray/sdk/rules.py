@@ -53,15 +53,20 @@ class Predicate:
 class StepRule(Predicate):
     """A rule of a step, made by `step.require(...)`."""
 
-    __slots__ = ("_number", "_step", "_text", "counts", "uncomparable")
+    __slots__ = ("_number", "_odd_by_thread", "_step", "_text", "counts", "uncomparable")
 
     def __init__(self, step: Step, number: int, field: str, op: str, threshold: Any, reason: str | None) -> None:
         super().__init__(field, op, threshold, reason)
         self._step = step
         self._number = number
         self._text = json_text(threshold)[0]
-        self.counts: Counter[int] = Counter()  # by Op, counted where rows are encoded; by minus a thread, see `_odd`
+        self.start_again()
+
+    def start_again(self) -> None:
+        """Count from nothing: when it is made, and in a forked child."""
+        self.counts: Counter[int] = Counter()  # by Op, counted where rows are encoded
         self.uncomparable = 0
+        self._odd_by_thread: Counter[int] = Counter()  # so that no lock is needed: each thread has its own number
 
     def passes(self, item_id: Any, value: Any) -> bool:
         """Whether `value` satisfies the rule. Records what was observed, and on False the rejection too."""
@@ -84,8 +89,7 @@ class StepRule(Predicate):
     def _odd(self, value: Any) -> None:
         """Count a value of another kind than the threshold; what compares with nothing is counted with its row."""
         if comparable(value):
-            # By thread, so that no lock is needed: each changes its own number only.
-            self.counts[-get_ident()] += 1
+            self._odd_by_thread[get_ident()] += 1
 
     def same_as(self, other: StepRule) -> bool:
         """Whether two rules ask the same; by their recorded form, since thresholds may be of any type."""
@@ -101,7 +105,7 @@ class StepRule(Predicate):
             reason=as_text(self.reason),
             evaluated=passed + failed,
             failed=failed,
-            uncomparable=self.uncomparable + sum(n for key, n in list(self.counts.items()) if key < 0),
+            uncomparable=self.uncomparable + sum(list(self._odd_by_thread.values())),
         )
 
 

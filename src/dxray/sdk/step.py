@@ -10,7 +10,6 @@ from dxray.sdk.chunk import NOTE, Row
 from dxray.sdk.fields import now_us
 from dxray.sdk.guard import guard
 from dxray.sdk.ledger import Ledger
-from dxray.sdk.null import masked
 from dxray.sdk.rules import NeverPasses, Predicate, RuleSet, StepRule
 from dxray.sdk.values import as_count, as_optional_text, as_text, json_text, plain
 from dxray.wire.records import Decision, Op
@@ -230,7 +229,7 @@ class Step(Ledger):
         """
         if not hasattr(keep, "__len__"):
             keep = list(keep)  # a generator can be read only once
-        kept = masked(frame, keep)
+        kept = wide.masked(frame, keep)
         with guard:
             ids = wide.ids_of(frame, id)
             flags = wide.listed(keep)

@@ -247,9 +247,20 @@ def ids_of(frame: Any, id: Any) -> Iterable[Any]:
 
 
 def masked(frame: Any, keep: Any) -> Any:
-    """What a mask keeps of a frame, an array or a list, by the frame's own means."""
-    if type(frame).__module__.partition(".")[0] in ("polars", "pyarrow"):
-        return frame.filter(keep)
-    if isinstance(frame, list | tuple):
-        return [item for item, flag in zip(frame, keep, strict=True) if flag]
-    return frame[keep]
+    """What a mask keeps of a frame, an array or a list, by the frame's own means.
+
+    What a frame raises at a mask goes on, with a plain note where the mask has another length.
+    """
+    try:
+        if type(frame).__module__.partition(".")[0] in ("polars", "pyarrow"):
+            return frame.filter(keep)
+        if isinstance(frame, list | tuple):
+            return [item for item, flag in zip(frame, keep, strict=True) if flag]
+        return frame[keep]
+    except Exception as error:
+        if hasattr(keep, "__len__") and len(keep) != len(frame):
+            said = f"the mask has {len(keep)} flags for {len(frame)} items: give step.mask one flag for each"
+            if isinstance(frame, list | tuple):
+                raise ValueError(said) from None
+            error.add_note(said)  # the frame's own error, as it would be without recording
+        raise

@@ -76,6 +76,7 @@ _WORD = re.compile(
         (?=\s|$)""",
     re.VERBOSE,
 )
+_NO_COLON = re.compile(r"([A-Za-z_][\w.]*)(<=|>=|==|<|>|=)(.+)", re.DOTALL)
 _FLIPPED: dict[str, ClauseOp] = {"<": ">=", "<=": ">", ">": "<=", ">=": "<"}
 _AGE = re.compile(r"(\d{1,9})(s|m|h|d|w)")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
@@ -127,6 +128,7 @@ def clauses_of(term: Term, grammar: Grammar, now: float | None = None) -> list[C
 
 def _clause_of(term: Term, grammar: Grammar, now: float | None) -> Clause:
     if term.field is None:
+        _refuse_without_colon(term, grammar)
         if term.negated:
             raise FilterError(
                 f"-{term.value}: a bare word cannot be negated", field="q", fix=f"name a field: -name:{term.value}"
@@ -143,6 +145,18 @@ def _clause_of(term: Term, grammar: Grammar, now: float | None) -> Clause:
     if term.field in ("since", "until"):
         return _period(term, known, now)
     return _compare(term, known)
+
+
+def _refuse_without_colon(term: Term, grammar: Grammar) -> None:
+    """`rejection_rate>0.9` is no word to search for."""
+    found = None if term.quoted else _NO_COLON.fullmatch(term.value)
+    if found is None:
+        return
+    name, op, value = found.groups()
+    root, dot, _ = name.partition(".")
+    if name in grammar.fields or (dot and root in grammar.roots):
+        meant = f"{'-' if term.negated else ''}{name}:{'' if op in ('=', '==') else op}{value}"
+        raise FilterError(f"{term.value}: a field is followed by a colon", field=name, fix=f"did you mean {meant}?")
 
 
 def _period(term: Term, known: Known, now: float | None) -> Clause:
@@ -164,6 +178,9 @@ def _compare(term: Term, known: Known) -> Clause:
             field=term.field,
             fix=f"{term.op} orders numbers; write {term.field}:{term.value} for equality",
         )
+    if known.column == "rejection_rate" and not 0 <= value <= 1:
+        fix = f"did you mean {term.field}:{term.op}{value / 100:g}?" if 2 <= value <= 100 else f"{term.field}:>0.9"
+        raise FilterError(f"{term.field}:{term.op}{term.value}: a rate lies in 0..1", field=term.field, fix=fix)
     op: ClauseOp = _FLIPPED[term.op] if term.negated else term.op  # type: ignore[assignment]
     return Clause(known.column, op, value)
 

@@ -212,7 +212,7 @@ def class_of(value: Any) -> str | None:
     if isinstance(value, float):
         return NUMBER if math.isfinite(value) else NONFINITE
     if isinstance(value, decimal.Decimal):
-        return EXACT
+        return EXACT if value.is_finite() else TEXT
     if isinstance(value, (dict, list, tuple)):
         return JSON
     return TEXT

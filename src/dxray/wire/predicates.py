@@ -20,8 +20,32 @@ OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
 }
 
 
+# What other languages and people write instead.
+_MEANT = {
+    "=<": "<=",
+    "=>": ">=",
+    "=": "==",
+    "===": "==",
+    "is": "==",
+    "<>": "!=",
+    "!==": "!=",
+    "not in": "not_in",
+    "\u2264": "<=",
+    "\u2265": ">=",
+    "\u2260": "!=",
+    "lt": "<",
+    "lte": "<=",
+    "le": "<=",
+    "gt": ">",
+    "gte": ">=",
+    "ge": ">=",
+    "eq": "==",
+    "ne": "!=",
+}
+
+
 class UnknownOperator(ValueError):
-    """The operator is none of `OPERATORS`; the message names the nearest."""
+    """The operator is none of `OPERATORS`; the message names the nearest, and holds nothing that was recorded."""
 
 
 def comparison(op: str) -> Callable[[Any, Any], Any]:
@@ -29,9 +53,11 @@ def comparison(op: str) -> Callable[[Any, Any], Any]:
     try:
         return OPERATORS[op]
     except (KeyError, TypeError):
-        near = get_close_matches(str(op), OPERATORS, n=1, cutoff=0.3)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise UnknownOperator(f"operator {op!r} is not known{hint} Known: {' '.join(OPERATORS)}") from None
+        said = str(op)[:40]
+        meant = _MEANT.get(said.strip().lower())
+        near = [meant] if meant else get_close_matches(said, OPERATORS, n=1, cutoff=0.3)
+        hint = f"; did you mean {near[0]!r}?" if near else "."
+        raise UnknownOperator(f"operator {said!r} is not known{hint} Known: {' '.join(OPERATORS)}") from None
 
 
 def comparable(value: Any) -> bool:

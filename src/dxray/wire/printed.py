@@ -88,9 +88,16 @@ def _facts(why: Why) -> Iterator[tuple[str, list[list[Span]]]]:
     for missed in why.not_evaluated or ():
         if isinstance(missed, Mapping):
             rules = [rule for rule in missed.get("rules") or () if isinstance(rule, Mapping)]
-            texts = [f"{rule.get('field')} {rule.get('op')} {fact(rule.get('threshold'), 30)}" for rule in rules]
+            # Rules of several reasons may ask the same.
+            texts = list(
+                dict.fromkeys(
+                    f"{rule.get('field')} {rule.get('op')} {fact(rule.get('threshold'), 30)}" for rule in rules
+                )
+            )
+            between = ["," if text is not texts[-1] else "" for text in texts]
             where = f"at {missed.get('step_name')}"
-            yield "never asked", [*([Span(clean(text), "warn")] for text in texts), [Span(clean(where), "dim")]]
+            parts = [[Span(clean(text), "warn"), Span(comma)] for text, comma in zip(texts, between, strict=True)]
+            yield "never asked", [*parts, [Span(clean(where), "dim")]]
 
 
 def _ranking(why: Why) -> list[list[Span]]:

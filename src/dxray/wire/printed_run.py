@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from dxray.wire.answers import Run, Runs, Step
+from dxray.wire.answers import Pipeline, Run, Runs, Step, Steps
 from dxray.wire.printed import WIDTH, ask_next, why_command
 from dxray.wire.records import VALUE_LOSSES
 from dxray.wire.text import (
+    DASH,
     Line,
     Span,
     Style,
@@ -20,6 +22,7 @@ from dxray.wire.text import (
     duration,
     fact,
     flow,
+    is_clean,
     moment,
     number,
     pad,
@@ -91,6 +94,45 @@ def runs_lines(runs: Runs, now: datetime | None = None) -> list[Line]:
     if runs.total is not None and runs.total > len(runs):
         lines.append(Line().add(f"{number(len(runs))} of {number(runs.total)} runs", "dim"))
     return lines or [Line().add("no runs", "dim")]
+
+
+def rejected(step: Step) -> str:
+    """A step's rejection rate; none of a step that crashed and rejected nothing, for it did not get there."""
+    return DASH if step.error is not None and not step.rejection_rate else percent(step.rejection_rate)
+
+
+def steps_lines(steps: Steps) -> list[Line]:
+    """A page of steps across runs, one line each."""
+    lines = []
+    names = max((min(cells(clean(step.title)), 30) for step in steps), default=0)
+    for step in steps:
+        line = Line().add(pad(clip(clean(step.title), 30), names), "name")
+        line.add(f"  {number(step.input_count):>7} → {number(step.output_count):<7}", "dim")
+        line.add(f"  {rejected(step):>7} rejected")
+        lines.append(line.add(f"  {step.step_type or DASH}  {step.pipeline or DASH}  {step.run_id or DASH}", "dim"))
+    if steps.total is not None and steps.total > len(steps):
+        lines.append(Line().add(f"{number(len(steps))} of {number(steps.total)} steps", "dim"))
+    return lines or [Line().add("no steps", "dim")]
+
+
+def pipelines_lines(pipelines: Sequence[Pipeline], now: datetime | None = None) -> list[Line]:
+    """Pipelines, one line each: how many runs, how they ended, and the step that rejects most."""
+    lines = []
+    names = max((min(cells(clean(one.pipeline)), 40) for one in pipelines), default=0)
+    for one in pipelines:
+        line = Line().add(pad(clip(clean(one.pipeline), 40), names), "name")
+        line.add(f"  {number(one.runs):>7} run{'' if one.runs == 1 else 's'}, last {age(one.last_run_at, now)}")
+        for status in STATUS:
+            count = getattr(one, status)
+            if count and status != "completed":
+                line.add(f"  {number(count)} {status}", STATUS[status][1])
+        worst = one.worst_step
+        if isinstance(worst, Mapping):
+            rate = worst.get("rejection_rate")
+            share = percent(rate if isinstance(rate, int | float) else None)
+            line.add(f"  {worst.get('step_name')} rejects {share}", "dim")
+        lines.append(line)
+    return lines or [Line().add("no pipelines", "dim")]
 
 
 def run_lines(run: Run, width: int = WIDTH, now: datetime | None = None, commands: bool = False) -> list[Line]:
@@ -203,7 +245,7 @@ class _Row:
         self.figures = (
             number(step.input_count),
             number(step.output_count),
-            percent(step.rejection_rate),
+            rejected(step),
             duration(step.duration_ms),
         )
 
@@ -262,7 +304,15 @@ def _details(row: _Row, titles: Mapping[str, str], width: int) -> Iterator[Line]
     lines: list[Line] = []
     equation = balance(step)
     if equation:
-        lines.extend(flow(Line(), [equation, *_lost(step)], room))
+        parts = [equation, *_lost(step)]
+        lines.extend(flow(Line(), [part for part in parts if _size(part) <= room], room))
+        # A cause that is longer than the line is set on lines of its own, whole.
+        lines.extend(
+            Line().add(text, part[0].style)
+            for part in parts
+            if _size(part) > room
+            for text in wrap("".join(span.text for span in part), room)
+        )
     reasons = sorted((step.rejection_counts or {}).items(), key=lambda pair: (-pair[1], pair[0]))
     if reasons:
         parts = [[Span(clean(reason)), Span(f" {number(n)}", "bold")] for reason, n in reasons[:12]]
@@ -307,17 +357,23 @@ def balance(step: Step) -> list[Span]:
         return []
     unaccounted = counts.get("unaccounted", step.unaccounted)
     spans = [Span(" + ".join(left) or "0 in"), Span(" = ", "dim"), Span(" + ".join(right) or "0")]
+    if unaccounted and unaccounted > 0 and not right:
+        return [*spans[:2], Span(f"{number(unaccounted)} unaccounted", "warn")]
     if unaccounted is None:
         return [*spans, Span(" + ? unaccounted", "dim")]
     sign = "-" if unaccounted < 0 else "+"
     return [*spans, Span(f" {sign} {number(abs(unaccounted))} unaccounted", "warn" if unaccounted else "dim")]
 
 
+def _size(part: Sequence[Span]) -> int:
+    return sum(cells(span.text) for span in part)
+
+
 def _lost(step: Step) -> Iterator[list[Span]]:
     for edge in step.edges:
         source = f" after {clean(edge.step_name)}" if len(step.edges) > 1 and edge.step_name else ""
         if edge.lost_between is None:
-            yield [Span(clip(clean(f"? lost before{source}: {edge.cause or 'not known'}"), 76), "dim")]
+            yield [Span(clean(f"? lost before{source}: {edge.cause or 'not known'}"), "dim")]
         else:
             words = f"{number(edge.lost_between)} lost before{source}"
             yield [Span(words, "warn" if edge.lost_between else "dim")]
@@ -345,4 +401,9 @@ def _after_run(run: Run) -> list[str]:
         if isinstance(decision, Mapping)
         for winner in decision.get("selected") or ()
     ]
-    return [command for command in (why_command(run.run_id, winner) for winner in chosen[-1:]) if command]
+    commands = [command for command in (why_command(run.run_id, winner) for winner in chosen[-1:]) if command]
+    if not commands and run.steps and is_clean(run.run_id):
+        commands = [f"dxray why {shlex.quote(run.run_id)} ITEM"]
+    if run.status == "failed" and is_clean(run.pipeline):
+        commands.append(f"dxray runs --status failed --pipeline {shlex.quote(run.pipeline)}")
+    return commands

@@ -222,9 +222,11 @@ def percent(rate: float | None) -> str:
 
 
 def duration(millis: float | None) -> str:
-    """`12 ms`, `1.24 s`, `3.3 min`, `2.1 h`."""
+    """`12 ms`, `1.24 s`, `3.3 min`, `2.1 h`; never 0 for what only took little."""
     if millis is None:
         return DASH
+    if 0 <= millis < 0.05:
+        return "<0.1 ms"
     if millis < 999.5:
         return f"{millis:.0f} ms" if millis >= 9.95 else f"{millis:.1f} ms"
     for size, most, unit in ((1000, 59.95, "s"), (60_000, 59.95, "min"), (3_600_000, 47.95, "h")):

@@ -28,7 +28,7 @@ pre {{ padding: .75rem 1rem; border: 1px solid; border-radius: .4rem; overflow-x
 <main>
 <h1>X-Ray</h1>
 <p>The server is running (version {version}). The web page is not built in this version;
-everything it would show can be asked for here:</p>
+{instead}</p>
 {parts}
 </main>
 </html>
@@ -52,7 +52,11 @@ async def page(request: Request, path: str) -> Response:
     first, _, rest = path.partition("/")
     run_id = rest.strip("/") if first == "runs" else ""
     parts: list[tuple[str, list[str]]] = []
+    instead = "everything it would show can be asked for here:"
+    if base != "http://localhost:8000":
+        parts.append(("Tell the command line where this server is:", [f"export DXRAY_API_URL={shlex.quote(base)}"]))
     if is_run_id(run_id):
+        instead = f"type dxray show {shlex.quote(run_id)} to see this run:"
         parts.append(
             (f"Run {run_id}:", [f"dxray show {shlex.quote(run_id)}", f"curl {shlex.quote(f'{base}/runs/{run_id}')}"])
         )
@@ -64,11 +68,10 @@ async def page(request: Request, path: str) -> Response:
             [f"curl {shlex.quote(base + '/steps?step_type=filter&rejection_rate_gt=0.9')}"],
         )
     )
-    if base != "http://localhost:8000":
-        parts.append(("Tell the command line where this server is:", [f"export DXRAY_API_URL={shlex.quote(base)}"]))
     body = "\n".join(
         f"<p>{html.escape(title)}</p>\n<pre>{html.escape(chr(10).join(lines))}</pre>" for title, lines in parts
     )
     return HTMLResponse(
-        _PAGE.format(version=html.escape(VERSION), parts=body), headers={"Content-Security-Policy": _POLICY}
+        _PAGE.format(version=html.escape(VERSION), instead=html.escape(instead), parts=body),
+        headers={"Content-Security-Policy": _POLICY},
     )

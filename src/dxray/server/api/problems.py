@@ -19,6 +19,14 @@ from dxray.wire.codec import CodecError
 from dxray.wire.codec import TooLarge as BatchTooLarge
 
 _JSON = "application/problem+json"
+# What the framework says in its own words, in plain ones.
+_PLAIN = {
+    "int_parsing": "must be a whole number",
+    "float_parsing": "must be a number",
+    "finite_number": "must be a finite number",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than_equal": "may be at most {le}",
+}
 
 
 def problem(status: int, title: str, detail: str, headers: Mapping[str, str] | None = None, **more: Any) -> Response:
@@ -73,11 +81,15 @@ def _invalid(request: Request, error: Exception) -> Response:
         name = str(context["name"])
         return problem(422, "A value is not valid", str(first["msg"]), field=name, fix=context["fix"])
     name = ".".join(str(part) for part in first["loc"][1:]) or str(first["loc"][0])
-    said = str(first["msg"]).removeprefix("Input ").removeprefix("Value error, ")
+    if first["type"] == "missing" and first["loc"][0] == "query":
+        example = f"?{name}={'ID' if name == 'item' else 'VALUE'}"
+        return problem(422, "A value is not valid", f"{name} is missing", field=name, fix=f"add {example}")
+    said = _PLAIN.get(first["type"], str(first["msg"])).format(**context)
+    said = said.removeprefix("Input ").removeprefix("Value error, ")
     given = first.get("input")
     shown = f", got {given[:100]!r}" if isinstance(given, str) else ""
     detail = f"{name}: is missing" if first["type"] == "missing" else f"{name}: {said}{shown}"
-    fix = f"GET /openapi.json says what {name} may be"
+    fix = context.get("fix") or f"GET /openapi.json says what {name} may be"
     if first["type"] == "literal_error" and isinstance(given, str):
         fix = nearest(given, re.findall(r"'([^']+)'", str(context.get("expected", ""))))
     return problem(422, "A value is not valid", detail, field=name, fix=fix)

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from dxray.server.filters import Clause
 from dxray.server.reasoning.evidence import evidence_of
 from dxray.server.reasoning.flow import Flow, Stage, flow_of, stages_of
-from dxray.server.reasoning.journey import KEPT, Fate, Seen, fate_of, stops_of
+from dxray.server.reasoning.journey import KEPT, Fate, Seen, fate_of, loss_hint, stops_of
 from dxray.server.reasoning.losses import NONE, losses_of
 from dxray.server.reasoning.peers import RunPeers
 from dxray.server.reasoning.ranking import nearest_twin, standing
 from dxray.server.reasoning.selection import existing_run
-from dxray.server.reasoning.sentences import sentence_of
+from dxray.server.reasoning.sentences import Notes, sentence_of
 from dxray.server.reasoning.shown import Row, parsed
 from dxray.server.reasoning.similar import named, nearest_items
 from dxray.server.store.base import Reader
 from dxray.wire.predicates import margin
+from dxray.wire.printed_run import error_text
+from dxray.wire.records import VALUE_LOSSES
 
-_OF_RUN = ("run_id", "pipeline", "status")
+_OF_RUN = ("run_id", "pipeline", "status", "error", "request_hash")
 _FOLLOWED = 3  # how many merges and rewrites the sentence goes along
 _CHILDREN = 20
 _GENERATIONS = 50
@@ -49,9 +51,9 @@ class _Asked:
         self.reader, self.run, self.run_id = reader, run, run["run_id"]
         self.here = Clause("run_id", "==", self.run_id)
         rows = reader.select("steps", where=[self.here], order=["position", "attempt"]).to_pylist()
-        losses = losses_of(reader, [self.run_id]).get(self.run_id, NONE)
-        self.stages: list[Stage] = stages_of(rows, losses)
-        self.flow: Flow = flow_of(self.stages, losses.events_elsewhere({stage.step_id for stage in self.stages}))
+        self.losses = losses_of(reader, [self.run_id]).get(self.run_id, NONE)
+        self.stages: list[Stage] = stages_of(rows, self.losses)
+        self.flow: Flow = flow_of(self.stages, self.losses.events_elsewhere({stage.step_id for stage in self.stages}))
         self.peers = RunPeers(reader, self.run_id)
         self.rules: dict[str, list[Row]] = defaultdict(list)
         for rule in reader.select("rules", where=[self.here], order=["step_id", "number"]).to_pylist():
@@ -68,15 +70,46 @@ class _Asked:
         out["journey"] = self._journey(rows, [evidence_of(row, shapes) for row in rows], fate)
         out["lineage"] = self._lineage(item, out["name"])
         out["not_evaluated"] = self._not_evaluated(rows)
+        notes = self._notes(fate)
         if fate.stop is not None and fate.verdict in ("selected", "outranked"):
             self._rank(out, item, fate.stop.stage)
         if fate.stop is not None and fate.verdict == "rejected":
-            self._rejection(out, item, fate, [row for row in rows if row["step_id"] == fate.stop.stage.step_id])
+            here = [row for row in rows if row["step_id"] == fate.stop.stage.step_id]
+            self._rejection(out, notes, fate, here)
+        elif fate.verdict in ("selected", "survived"):
+            notes.overruled = self._overruled(rows)
+            out["also_failed"] = [rule for _, rules in notes.overruled for rule in rules]
         self._follow(out, item, fate, follow)
         if not rows:
-            out["did_you_mean"] = nearest_items(self.reader, self.run_id, item)
-        out["sentence"] = sentence_of(out)
+            near = nearest_items(self.reader, self.run_id, " ".join(item.split()))  # blanks are typed in by mistake
+            out["did_you_mean"] = near or nearest_items(self.reader, self.run_id, "".join(item.split()))
+        out["sentence"] = sentence_of(out, notes)
         return out
+
+    def _notes(self, fate: Fate) -> Notes:
+        """What the sentence says of the run, and of the step that says nothing of the item."""
+        error = parsed(self.run["error"], self.run["error"])
+        notes = Notes(error=None if error is None else error_text(error))
+        stage = fate.at
+        unsaid = fate.unknown is not None and fate.unknown.cause == "not_recorded"
+        if unsaid and stage is not None and stage.decided and stage is not (fate.stop.stage if fate.stop else None):
+            winners = sorted(self.peers.winners(stage.step_id))
+            named = self.peers.origins(winners[:_CHILDREN], self.stages)
+            if winners:
+                notes.chosen = (stage.name, [name or item for item, (name, _) in named.items()])
+        return notes
+
+    def _hint(self, fate: Fate) -> str | None:
+        """What to do so that the next answer is known: with the SDK, by hand, or about what was lost."""
+        unknown = fate.unknown
+        if unknown is None:
+            return None
+        if unknown.hint == loss_hint(()):
+            placed = fate.at is not None and not fate.at.unplaced
+            counts = self.losses.at(fate.at.step_id) if fate.at is not None and placed else self.losses.run
+            return loss_hint([cause for cause in counts if cause not in VALUE_LOSSES])
+        by_hand = unknown.by_hand if self.run["request_hash"] is not None else None
+        return by_hand or unknown.hint
 
     def ambiguous(self, name: str, others: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         """A name that several items have."""
@@ -121,7 +154,7 @@ class _Asked:
             "not_evaluated": [],
             "lost_at": None if lost_at is None else {"step_id": lost_at.step_id, "step_name": lost_at.name},
             "unknown": None if fate.unknown is None else {"cause": fate.unknown.cause, "detail": fate.unknown.detail},
-            "hint": None if fate.unknown is None else fate.unknown.hint,
+            "hint": self._hint(fate),
             "did_you_mean": None,
         }
 
@@ -198,31 +231,72 @@ class _Asked:
             name = self.peers.origin(place.last_in, self.stages)[0]
             out["into"] = {"item_id": place.last_in, "name": name, "score": place.last_in_score}
 
-    def _rejection(self, out: dict[str, Any], item: str, fate: Fate, rows: Sequence[Row]) -> None:
+    def _overruled(self, rows: Sequence[Row]) -> list[tuple[str, list[dict[str, Any]]]]:
+        """Steps that kept the item, with the rules that it had failed there: what a rule said last counts."""
+        out = []
+        shapes = self.peers.shapes(rows)
+        for stage in self.flow.stages:
+            mine = [row for row in rows if row["step_id"] == stage.step_id]
+            last = {row["rule_id"]: row for row in mine if row["rule_id"] is not None}
+            kept = [row["outcome"] for row in mine if row["outcome"] is not None][-1:]
+            failed = {rule_id: row for rule_id, row in last.items() if row["passed"] is False}
+            found = [
+                _predicate(rule, evidence_of(failed[rule["rule_id"]], shapes) or {})
+                for rule in self.rules[stage.step_id]
+                if rule["rule_id"] in failed
+            ]
+            if kept and kept[0] in KEPT and found:
+                out.append((stage.name, found))
+        return out
+
+    def _rejection(self, out: dict[str, Any], notes: Notes, fate: Fate, rows: Sequence[Row]) -> None:
+        """The rule that rejected, what was observed, and what is near it."""
         assert fate.stop is not None
         stage, last = fate.stop.stage, fate.stop.last
         shapes = self.peers.shapes(rows)
         evidence: dict[str, Any] = {}
+        about: dict[str, Any] = {}  # what the rejection itself speaks of
         rule_id = None
         for row in rows:
-            evidence |= evidence_of(row, shapes) or {}
+            facts = evidence_of(row, shapes) or {}
+            evidence |= facts
             if row["event_no"] == last.event_no:
-                rule_id = row["rule_id"]
+                rule_id, about = row["rule_id"], facts
         rules = self.rules[stage.step_id]
-        out["predicate"] = _predicate(rules, rule_id, last.reason, evidence)
+        rule = _ruling(rules, rule_id, last.reason, evidence)
+        out["predicate"] = None if rule is None else _predicate(rule, evidence)
         failed = {row["rule_id"] for row in rows if row["passed"] is False and row["rule_id"] != rule_id}
-        also = [_predicate([rule], rule["rule_id"], None, evidence) for rule in rules if rule["rule_id"] in failed]
+        also = [_predicate(one, evidence) for one in rules if one["rule_id"] in failed]
         out["also_failed"] = also
-        if evidence:
-            twin = nearest_twin(evidence, self.peers.kept_evidence(stage.step_id, item))
-            if twin is not None:
-                name = self.peers.origin(twin.item_id, self.stages)[0]
-                out["twin"] = {
-                    "item_id": twin.item_id,
-                    "name": name,
-                    "distance": twin.distance,
-                    "differences": twin.differences,
-                }
+        fields = [one["field"] for one in (rule, *also) if one is not None]
+        out["twin"] = self._twin(out["item_id"], stage, evidence, dict.fromkeys([*fields, *about]))
+        notes.about = about
+        if rule is not None:
+            notes.missing = rule["field"] in evidence and evidence[rule["field"]] is None
+            notes.unlike = self._unlike(rule)
+
+    def _unlike(self, rule: Row) -> bool | None:
+        """Whether what failed a rule could not be compared: all of it, none, or some (None)."""
+        if self.run["request_hash"] is not None:
+            return True  # in a run written by hand a text is a text
+        return None if 0 < rule["uncomparable"] < rule["failed"] else rule["uncomparable"] > 0
+
+    def _twin(
+        self, item: str, stage: Stage, evidence: Mapping[str, Any], about: Collection[str]
+    ) -> dict[str, Any] | None:
+        """The kept item most like it, where it differs in what the rejection was about: else it explains nothing."""
+        if not any(key in evidence for key in about):
+            return None
+        twin = nearest_twin(evidence, self.peers.kept_evidence(stage.step_id, item))
+        if twin is None or not any(key in twin.differences for key in about):
+            return None
+        first = [key for key in about if key in twin.differences]
+        return {
+            "item_id": twin.item_id,
+            "name": self.peers.origin(twin.item_id, self.stages)[0],
+            "distance": twin.distance,
+            "differences": {key: twin.differences[key] for key in dict.fromkeys([*first, *twin.differences])},
+        }
 
     def _follow(self, out: dict[str, Any], item: str, fate: Fate, follow: int) -> None:
         """What a merged or used-up item became, and what became of that."""
@@ -298,16 +372,17 @@ def _rule(rule: Row) -> dict[str, Any]:
     }
 
 
-def _predicate(
-    rules: Sequence[Row], rule_id: str | None, reason: str | None, evidence: Mapping[str, Any]
-) -> dict[str, Any] | None:
+def _ruling(rules: Sequence[Row], rule_id: str | None, reason: str | None, evidence: Mapping[str, Any]) -> Row | None:
     """The rule that rejected: the one the event names, else the step's rule with that reason."""
     found = [rule for rule in rules if rule["rule_id"] == rule_id] if rule_id is not None else []
     same = found or [rule for rule in rules if rule["reason"] == reason]
     same = [rule for rule in same if rule["field"] in evidence] or same
-    if not same:
-        return None
-    rule = _rule(same[0])
+    return same[0] if same else None
+
+
+def _predicate(row: Row, evidence: Mapping[str, Any]) -> dict[str, Any]:
+    """A rule as it met an item."""
+    rule = _rule(row)
     observed = evidence.get(rule["field"])
     try:
         by = margin(rule["op"], observed, rule["threshold"])

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from dxray.server.reasoning.flow import Flow, Stage
+from dxray.wire.printed_run import CAUSES
 
 KEPT = frozenset(("produced", "accepted", "selected"))
 DROPPED = frozenset(("rejected", "outranked", "merged", "consumed"))
@@ -50,6 +51,7 @@ class Unknown:
     cause: str  # not_recorded, dropped, ambiguous
     detail: str
     hint: str
+    by_hand: str | None = None  # the hint where a run was posted, and no call of the SDK would have told
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +178,7 @@ def _undecided(status: str, stop: Stop) -> Fate:
             "not_recorded",
             f"{stage.name} {what}, and no event says what became of it there",
             f"call step.accept(item_id) or step.reject(item_id, reason) in {stage.name}",
+            f"record the item's outcome at {stage.name}: accepted, rejected or another",
         ),
     )
 
@@ -243,7 +246,8 @@ def _not_said(taker: Stage) -> Unknown:
     else:
         detail = f"{taker.name} has no event of the item, and does not name every item that it looks at"
     call = "step.decide(…, alternatives=[…]) or step.score(item_id, score)" if taker.decided else "step.accept(item_id)"
-    return Unknown("not_recorded", detail, f"call {call} in {taker.name}, and step.set_input_count(n)")
+    by_hand = f"record the item at {taker.name}, and give the step's input_count"
+    return Unknown("not_recorded", detail, f"call {call} in {taker.name}, and step.set_input_count(n)", by_hand)
 
 
 def strangers(flow: Flow, stage: Stage, peers: Peers) -> bool:
@@ -330,8 +334,16 @@ def _events_lost(stage: Stage | None) -> Unknown:
         detail = "events of this run did not arrive, of which step is not known, and one may have been of this item"
     else:
         detail = f"events of {stage.name} did not arrive, and one of them may have been of this item"
-    hint = "see `losses` of the run; `dxray sync` delivers what still lies in the spool"
-    return Unknown("dropped", detail, hint)
+    return Unknown("dropped", detail, loss_hint(()))
+
+
+def loss_hint(causes: Collection[str]) -> str:
+    """What to do about events that did not arrive, by the causes of loss; where none is known, they may still wait."""
+    if not causes:
+        return "see `losses` of the run; `dxray sync` delivers what still lies in the spool"
+    known = [CAUSES[cause] for cause in causes if cause in CAUSES]
+    said = [f"{words}: {remedy}" for words, remedy in known if remedy][:2]
+    return "; ".join(said) or "see `losses` of the run"
 
 
 _STEP_LOST = Unknown(
@@ -415,19 +427,27 @@ def _may_have_been_there(flow: Flow, peers: Peers) -> tuple[Stage | None, Unknow
     """Why "it was never there" cannot be said; None when it can."""
     if all(stage.silent for stage in flow.stages):
         return None, Unknown(
-            "not_recorded", "this run recorded no items", "call step.produce(item_id) where items enter"
+            "not_recorded",
+            "this run recorded no items",
+            "call step.produce(item_id) where items enter",
+            "record the items at the step where they enter, with the outcome produced",
         )
     if flow.missing_after(()):
         return None, _STEP_LOST
     for stage in flow.stages:
-        hint = f"call step.produce(item_id) for every item in {stage.name}"
+        hints = (
+            f"call step.produce(item_id) for every item in {stage.name}",
+            f"record every item at {stage.name}, with the outcome produced",
+        )
         if stage.silent:
             if stage.type not in _BRING_NOTHING_IN and not flow.has_inside(stage.step_id):
-                return stage, Unknown("not_recorded", f"{stage.name} recorded no items", hint)
+                return stage, Unknown("not_recorded", f"{stage.name} recorded no items", *hints)
         elif (stage.produced and not stage.complete) or (stage.consumed and not stage.produced):
-            return stage, Unknown("not_recorded", f"{stage.name} did not record every item that it brought in", hint)
+            return stage, Unknown("not_recorded", f"{stage.name} did not record every item that it brought in", *hints)
         elif strangers(flow, stage, peers) and not (stage.complete and stage.declared_in == stage.entered):
             return stage, Unknown(
-                "not_recorded", f"items came to {stage.name} that no step before it recorded, and not all by name", hint
+                "not_recorded",
+                f"items came to {stage.name} that no step before it recorded, and not all by name",
+                *hints,
             )
     return None

@@ -13,10 +13,12 @@ from typing import Any
 import duckdb
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from dxray.server.errors import StoreError
 from dxray.server.store.base import Commit, Mark
 from dxray.server.store.queries import SQL, read_queries
+from dxray.server.store.run_versions import merged
 from dxray.server.store.tallies import Counts, Declared, StepEvents, StepKey, rows_of, step_numbers, tally
 from dxray.server.store.tallies import table as tally_table
 from dxray.wire.columns import row_key
@@ -81,46 +83,41 @@ def _span(run_ids: Sequence[str], keys: Iterable[int]) -> dict[str, Any]:
 
 
 def _replace(con: Con, name: str, table: pa.Table) -> None:
-    """Put in the newest version of each row, unless the store has a newer one."""
+    """Put in the newest version of each row, unless the store has a newer one; runs in parts become one of all."""
     key = _KEYS[name]
     keys, versions = table[key].to_pylist(), table["version"].to_pylist()
     run_ids = table["run_id"].to_pylist()
-    sql = _INSERT["present"].format(table=name, key=key)
-    present: dict[int, int] = dict(con.execute(sql, _span(run_ids, set(keys))).fetchall())
+    sql = _INSERT["present"].format(table=name, key=key, in_parts="said IS NOT NULL" if name == "runs" else "false")
+    found = con.execute(sql, _span(run_ids, set(keys))).fetchall()
+    present: dict[int, int] = {one: version for one, version, _ in found}
+    in_parts = {one for one, _, partial in found if partial}
+    if name == "runs":
+        in_parts.update(table.filter(pc.is_null(table["started_at"]))[key].to_pylist())
     newest: dict[int, int] = {}
     best = dict(present)
     for row, (one, version) in enumerate(zip(keys, versions, strict=True)):
-        if version >= best.get(one, version):
+        if version >= best.get(one, version) and one not in in_parts:
             best[one] = version
             newest[one] = row
-    replaced = present.keys() & newest.keys()
     chosen = table if len(newest) == table.num_rows else table.take(pa.array(list(newest.values()), pa.int64()))
-    if name == "runs" and chosen["started_at"].null_count:
-        chosen = _completed(con, chosen, table)
+    if in_parts:
+        chosen = pa.concat_tables([chosen, _merged(con, table, in_parts)], promote_options="default")
+    replaced = present.keys() & (newest.keys() | in_parts)
     if replaced:
         con.execute(_INSERT["drop"].format(table=name, key=key), _span(run_ids, replaced))
-    if newest:
+    if chosen.num_rows:
         _run(con, _INSERT["append"].format(table=name), chosen)
 
 
-def _completed(con: Con, chosen: pa.Table, incoming: pa.Table) -> pa.Table:
-    """Runs with what their earlier versions say. A process that resumes a run knows only what it adds itself."""
-    rows = chosen.to_pylist()
-    partial = [row["run_key"] for row in rows if row["started_at"] is None]
-    span = _span([row["run_id"] for row in rows], partial)
-    earlier = query(con, _INSERT["runs_there"], span).to_pylist() + incoming.to_pylist()
-    earlier.sort(key=lambda row: int(row["version"]), reverse=True)
-    for row in rows:
-        if row["started_at"] is not None:
-            continue
-        for other in earlier:
-            if other["run_key"] == row["run_key"] and other["version"] < row["version"]:
-                row.update({name: other[name] for name, value in row.items() if value is None})
-        if row["started_at"] is None:
-            row["started_at"] = row["received_at"]  # when the server first heard of it
-        elif row["ended_at"] is not None and row["duration_ms"] is None:
-            row["duration_ms"] = (row["ended_at"] - row["started_at"]) / 1000
-    return pa.Table.from_pylist(rows, schema=chosen.schema)
+def _merged(con: Con, incoming: pa.Table, in_parts: set[int]) -> pa.Table:
+    """The rows of these runs, of the versions that come and the row that is there."""
+    versions: dict[int, list[dict[str, Any]]] = {one: [] for one in in_parts}
+    span = _span(incoming["run_id"].to_pylist(), in_parts)
+    for row in query(con, _INSERT["runs_there"], span).to_pylist() + incoming.to_pylist():
+        if row["run_key"] in in_parts:
+            versions[row["run_key"]].append(row)
+    schema = incoming.schema.append(pa.field("said", pa.string()))
+    return pa.Table.from_pylist([merged(some) for some in versions.values()], schema=schema)
 
 
 def _put_marks(con: Con, marks: Sequence[Mark]) -> None:
@@ -169,7 +166,11 @@ class _Tally:
         return {keys[i] for i in left}
 
     def again(self, keys: list[StepKey]) -> None:
-        """Count these steps from the store."""
+        """Count these steps from the store; not those that have been deleted."""
+        self._known(keys)
+        keys = [key for key in keys if row_key(*key) in self._counted]
+        if not keys:
+            return
         declared, so_far = self._known(keys)
         decided = {i for i, counts in enumerate(so_far) if counts.decided}
         everything = dict.fromkeys(range(len(keys)), TOO_MANY_TO_READ + 1)

@@ -30,6 +30,7 @@ from dxray.server.store.where import Where, check_column
 ROW_GROUP = 30_720
 WAL_BYTES = 16 * 1024 * 1024  # past this the log is brought into the file
 SMALL = 1_000  # rows
+FEW = ("losses", "labels", "decisions", "rules")  # sources of which a page or a run has few rows
 TABLES = ("runs", "steps", "events", "shapes", "lineage", "decisions", "rules", "losses", "labels", "tallies")
 
 _FOLDER = SQL / "duckdb"
@@ -75,11 +76,16 @@ class DuckStore:
         self._write = threading.Lock()
         self._closed = False
         self._opened_at = int(clock() * 1e6)
+        self._heard: dict[str, dict[str, int]] = {}  # since then: by project and producer, when it spoke last
         self._uncounted: set[StepKey] = set()
         try:
             self.migrate()
             with _errors():
                 self._uncounted = duck_commit.left_open(self._writer)
+                # Every page asks for losses, and most projects have none.
+                self._losing = {
+                    row[0] for row in self._writer.execute("SELECT DISTINCT project FROM losses").fetchall()
+                }
         except BaseException:
             self._db.close()
             raise
@@ -114,9 +120,13 @@ class DuckStore:
         """Commit everything or nothing, counts of the steps it touched included. Returns after the commit."""
         with self._write, _errors():
             con = self._writer
+            if "losses" in commit.tables:
+                self._losing |= set(commit.tables["losses"]["project"].unique().to_pylist())
             with _transaction(con):
                 left = duck_commit.write(con, commit)
             self._uncounted |= left
+            for mark in commit.marks:
+                self._heard.setdefault(mark.project, {})[mark.producer] = mark.seen_at
 
     def delete(self, project: str, run_ids: Sequence[str]) -> int:
         """Remove runs with all that belongs to them. Returns how many runs there were."""
@@ -154,6 +164,10 @@ class DuckStore:
         """A handle that sees one project's rows and no others."""
         return DuckReader(self, name)
 
+    def may_hold(self, source: str, project: str) -> bool:
+        """Whether a source may have rows of a project."""
+        return source != "losses" or project in self._losing
+
     def stats(self) -> dict[str, int]:
         """Rows by table, and bytes held."""
         counts = " UNION ALL ".join(f"SELECT '{t}' AS name, count(*) AS n FROM {t}" for t in TABLES)  # noqa: S608
@@ -170,19 +184,24 @@ class DuckStore:
 
     def read(self, sql: str, values: Mapping[str, Any], schema: pa.Schema | None) -> pa.Table:
         """The answer to a query. Give the `schema` of small answers: it is faster."""
-        return self._query(sql, {**self.times(sql), **values}, schema)
+        return self._query(sql, {**self.times(sql, values["project"]), **values}, schema)
 
     @property
     def types(self) -> Mapping[str, Mapping[str, str]]:
         """The engine's type of each column of each source."""
         return self._types
 
-    def times(self, sql: str) -> dict[str, int]:
-        """The server's times, for a query that names them."""
+    def times(self, sql: str, project: str = "") -> dict[str, Any]:
+        """The server's times, and who of a project has not been silent, for a query that names them."""
         if "$alive_since" not in sql:
             return {}
-        alive_since = int((self._clock() - self._abandoned_after) * 1e6)
-        return {"opened_at": self._opened_at, "alive_since": alive_since}
+        alive_since = self._alive_since()
+        heard = self._heard.get(project, {}).copy()  # in one piece, beside the writer
+        alive = [producer for producer, seen_at in heard.items() if seen_at >= alive_since]
+        return {"opened_at": self._opened_at, "alive_since": alive_since, "alive": alive}
+
+    def _alive_since(self) -> int:
+        return int((self._clock() - self._abandoned_after) * 1e6)
 
     def _query(self, sql: str, values: Mapping[str, Any] | None = None, schema: pa.Schema | None = None) -> pa.Table:
         with _errors():
@@ -212,10 +231,16 @@ class DuckStore:
 
     def keep_house(self) -> None:
         """What no request should wait for: the write-ahead log into the file, counts of huge open steps."""
-        left, self._uncounted = self._uncounted, set()
-        if left:
-            with self._write, _errors(), _transaction(self._writer):
-                duck_commit.count_again(self._writer, left)
+        with self._write, _errors():
+            if self._uncounted:
+                with _transaction(self._writer):
+                    duck_commit.count_again(self._writer, self._uncounted)
+                self._uncounted = set()  # only now: what fails is tried again
+            since = self._alive_since()
+            self._heard = {
+                project: {producer: seen_at for producer, seen_at in heard.items() if seen_at >= since}
+                for project, heard in self._heard.items()
+            }
         wal = Path(self._path + ".wal")
         if wal.exists() and wal.stat().st_size > WAL_BYTES:
             self.checkpoint()
@@ -265,7 +290,9 @@ class DuckReader:
         sql = self._sql(source, head, conditions, self._order(source, order))
         if limit is not None:
             sql += f" LIMIT {conditions.bind(limit)} OFFSET {conditions.bind(offset)}"
-        small = limit is not None and limit <= SMALL
+        small = source in FEW or (limit is not None and limit <= SMALL)
+        if not self._store.may_hold(source, self._project):
+            return self._schema(source, wanted).empty_table()
         table = self._store.read(sql, conditions.values, self._schema(source, first) if small else None)
         if late:
             table = self._with_step_count(table)
@@ -281,7 +308,7 @@ class DuckReader:
     def count_by(self, source: str, by: Sequence[str], where: Sequence[Clause] = ()) -> pa.Table:
         """The columns `by` and `n`, the number of rows; with no `by`, one row."""
         expressions = DUCK_SOURCES[source].expressions
-        names = [f'"{check_column(source, name)}"' for name in by]
+        names = [f'"{check_column(source, name, "grouped")}"' for name in by]
         head = ", ".join([*(f'{expressions[name]} AS "{name}"' for name in by), "count(*) AS n"])
         conditions = self._where(source, where)
         if not by:
@@ -308,7 +335,7 @@ class DuckReader:
     def _order(self, source: str, order: Sequence[str]) -> str:
         expressions = DUCK_SOURCES[source].expressions
         parts = [
-            f"{expressions[check_column(source, name.removeprefix('-'))]} {_direction(name)} NULLS LAST"
+            f"{expressions[check_column(source, name.removeprefix('-'), 'ordered')]} {_direction(name)} NULLS LAST"
             for name in order
         ]
         return " ORDER BY " + ", ".join(parts) if parts else ""

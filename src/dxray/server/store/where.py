@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 from dxray.server.errors import Invalid, nearest
@@ -16,13 +17,18 @@ LEFT JOIN (
     SELECT shape_id, position, class FROM shapes WHERE project = $project AND key = {key}
 ) {alias} ON {alias}.shape_id = e.shape_id
 """
+# Those values of a key that are numbers: what lies in `num`, and what was kept as digits in `str`.
+_NUMBER = "(CASE WHEN {in_num} THEN {number} WHEN {alias}.class = 'exact' THEN {text} END)"
 _COMPARE = {"==": "=", "!=": "<>", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
+_LARGE = 2**53  # from here on not every integer is a double, and evidence keeps their digits as text
 
 
-def check_column(source: str, name: str) -> str:
-    """The name of a column of a source. Raises `Invalid` for one that is not there."""
+def check_column(source: str, name: str, use: str | None = None) -> str:
+    """The name of a column of a source. Raises `Invalid` for one that is not there, or comes too late."""
     if name not in SOURCES[source]:
         raise Invalid(f"{source} has no column {name!r}", field=name, fix=nearest(name, SOURCES[source]))
+    if use is not None and name in LATE.get(source, ()):
+        raise Invalid(f"{source} cannot be {use} by {name!r}", field=name)
     return name
 
 
@@ -39,7 +45,10 @@ class Where:
 
     def add(self, clauses: Sequence[Clause]) -> Where:
         for clause in clauses:
-            tests = [self._test(name, clause) for name in clause.field.split("|")]
+            parts = clause.field.split("|")
+            # A key of a JSON text or of evidence may hold any character.
+            names = parts if all(part in SOURCES[self.source] for part in parts) else [clause.field]
+            tests = [self._test(name, clause) for name in names]
             self.conditions.append(tests[0] if len(tests) == 1 else "(" + " OR ".join(tests) + ")")
         return self
 
@@ -54,12 +63,10 @@ class Where:
             return self._evidence(path, clause)
         if dot and root in JSON_COLUMNS.get(self.source, ()):
             return self._json(root, path, clause)
-        if name in LATE.get(self.source, ()):
-            raise Invalid(f"{self.source} cannot be filtered by {name!r}", field=name)
-        column = self.expressions[check_column(self.source, name)]
+        column = self.expressions[check_column(self.source, name, "filtered")]
         type_ = self.types[name]
         if type_.endswith("[]"):
-            return self._in_list(column, name, clause)
+            return self._in_list(column, name, clause, is_text=type_ == "VARCHAR[]")
         return self._compare(column, name, clause, is_text=type_ == "VARCHAR", is_bool=type_ == "BOOLEAN")
 
     def _compare(self, sql: str, name: str, clause: Clause, *, is_text: bool, is_bool: bool = False) -> str:
@@ -78,9 +85,11 @@ class Where:
             return f"{sql} IS DISTINCT FROM {self.bind(fitted)}"
         return f"{sql} {_COMPARE[op]} {self.bind(fitted)}"
 
-    def _in_list(self, column: str, name: str, clause: Clause) -> str:
+    def _in_list(self, column: str, name: str, clause: Clause, *, is_text: bool) -> str:
         if clause.op in ("==", "contains"):
-            return f"list_contains({column}, {self.bind(clause.value)})"
+            if is_text and not isinstance(clause.value, str):
+                raise Invalid(f"{name} holds texts, not {clause.value!r}", field=name)
+            return f"list_contains({column}, {self.bind(_fit(name, clause.value, is_text))})"
         if clause.op in ("is_null", "not_null"):
             return self._compare(column, name, clause, is_text=True)
         raise Invalid(f"{name!r} is a list; it can only be searched for a value", field=name)
@@ -104,14 +113,22 @@ class Where:
     def _evidence(self, key: str, clause: Clause) -> str:
         alias = f"k{len(self.joins)}"
         self.joins.append(_PLACES.format(alias=alias, key=self.bind(key)))
-        number = f"CASE WHEN {alias}.class IN ('number', 'bool') THEN e.num[{alias}.position] END"
-        text = f"CASE WHEN {alias}.class NOT IN ('number', 'bool') THEN e.str[{alias}.position] END"
+        number, text = f"e.num[{alias}.position]", f"e.str[{alias}.position]"
+        in_num = f"{alias}.class IN ('number', 'bool')"
         if clause.op in ("is_null", "not_null"):
-            return self._compare(f"coalesce(CAST({number} AS VARCHAR), {text})", key, clause, is_text=True)
-        sample = next(iter(clause.value), None) if clause.op == "in" else clause.value
-        if isinstance(sample, (bool, int, float)):
-            return self._compare(f"({number})", key, clause, is_text=False)
-        return self._compare(f"({text})", key, clause, is_text=True)
+            either = f"CASE WHEN {in_num} THEN CAST({number} AS VARCHAR) ELSE {text} END"
+            return self._compare(f"({either})", key, clause, is_text=True)
+        values = list(clause.value) if clause.op == "in" else [clause.value]
+        if not values or not isinstance(values[0], (int, float, Decimal)):
+            return self._compare(f"(CASE WHEN NOT {in_num} THEN {text} END)", key, clause, is_text=True)
+        if clause.op in ("==", "!=", "in") and all(isinstance(v, int) and abs(v) >= _LARGE for v in values):
+            digits = f"CAST(TRY_CAST({number} AS HUGEINT) AS VARCHAR)"
+            exact = _NUMBER.format(in_num=in_num, alias=alias, number=digits, text=text)
+            return self._compare(exact, key, clause, is_text=True)
+        near = _NUMBER.format(in_num=in_num, alias=alias, number=number, text=f"TRY_CAST({text} AS DOUBLE)")
+        values = [float(v) if isinstance(v, bool) else v for v in values]
+        clause = Clause(clause.field, clause.op, values if clause.op == "in" else values[0])
+        return self._compare(near, key, clause, is_text=False)
 
 
 def _fit(name: str, value: Any, is_text: bool, is_bool: bool = False) -> Any:
@@ -119,10 +136,16 @@ def _fit(name: str, value: Any, is_text: bool, is_bool: bool = False) -> Any:
     if is_text:
         return value if value is None or isinstance(value, str) else str(value)
     if is_bool:
-        return bool(value)
-    if isinstance(value, (int, float)):
+        if isinstance(value, bool):
+            return value
+        if value in ("true", "false"):
+            return value == "true"
+        raise Invalid(f"{name} is true or false, not {value!r}", field=name)
+    if isinstance(value, float) or (type(value) is int and abs(value) < 2**63):
         return value
     try:
-        return float(value)
-    except (TypeError, ValueError):
-        raise Invalid(f"{name} is a number, not {value!r}", field=name) from None
+        if isinstance(value, bool):
+            raise TypeError
+        return float(value)  # also what has more digits than the engine takes
+    except (TypeError, ValueError, OverflowError):
+        raise Invalid(f"{name} is a number, not {value!r:.60}", field=name) from None

@@ -26,7 +26,8 @@ CREATE TABLE runs (
     producer VARCHAR,                 -- who sent this version; null for a run posted whole
     received_at BIGINT NOT NULL,      -- the server's clock
     request_hash VARCHAR,             -- of the canonical request, for a run posted whole
-    run_key BIGINT NOT NULL           -- hash of project and run_id: joining by it costs a third
+    run_key BIGINT NOT NULL,          -- hash of project and run_id: joining by it costs a third
+    said VARCHAR                      -- of a run told in parts: JSON text {column: version that says it}; else null
 );
 
 CREATE TABLE steps (

@@ -3,13 +3,13 @@
 -- ordered by time, so that only few row groups are read, however many runs there are.
 
 -- name: present
--- The versions that are there.
-SELECT {key}, max(version) FROM {table}
+-- The versions that are there, and of runs whether they are told in parts.
+SELECT {key}, max(version), bool_or({in_parts}) FROM {table}
 WHERE run_id BETWEEN $lo AND $hi AND {key} IN (SELECT unnest($keys))
 GROUP BY {key}
 
 -- name: runs_there
--- Runs as they are now, to complete a version that knows only a part.
+-- Runs as they are now, to be merged with versions that know only a part.
 SELECT * FROM runs WHERE run_id BETWEEN $lo AND $hi AND run_key IN (SELECT unnest($keys))
 
 -- name: drop
