@@ -222,7 +222,6 @@ def test_a_record_that_cannot_become_a_row_costs_only_itself(
         return made(sent, *more)
 
     monkeypatch.setattr(batches, "build", build)
-    monkeypatch.setattr(ingest_module, "build", build)
     store.gate.clear()
     futures = [ingest.submit(body(i, run(name)), "zstd") for i, name in enumerate(("r1", "r2", "bad", "r3"))]
     mixed = ingest.submit(body(7, run("r4"), events(run_id="bad"), events(run_id="r4")), "zstd")

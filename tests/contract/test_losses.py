@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -106,6 +107,16 @@ def test_what_is_unaccounted_in_a_page_of_steps_heeds_the_losses(store: DuckStor
     assert unaccounted("t") == [0, 0, 3, None]
     put(store, loss("queue_full", 2, "t", step_id="s9"))
     assert unaccounted("t", step_type="filter") == [None, 3], "it may have been of any step"
+
+
+def test_losses_are_there_when_the_store_is_opened_again(tmp_path: Path) -> None:
+    store = DuckStore(tmp_path / "x.duckdb")
+    put(store, loss("refused", 2))
+    store.close()
+    store = DuckStore(tmp_path / "x.duckdb")
+    assert losses_of(store.project("p"), ["r"])["r"].run == {"refused": 2}
+    assert losses_of(store.project("other"), ["r"]) == {}
+    store.close()
 
 
 def test_a_sum_too_large_for_64_bits_stops_there(store: DuckStore) -> None:

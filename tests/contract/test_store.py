@@ -114,8 +114,16 @@ def test_a_silent_run_is_abandoned_until_it_speaks() -> None:
     now[0] += 61
     assert only(store, "runs", Clause("status", "==", "abandoned"))["seen_at"] == int(1_000e6)
     assert only(store, "steps")["run_status"] == "abandoned"
+    store.insert(Commit({}, [Mark("p", "you", (), int(now[0] * 1e6)), Mark("other", "me", (), int(now[0] * 1e6))]))
+    assert only(store, "runs")["status"] == "abandoned"
     store.insert(Commit({}, [Mark("p", "me", (), int(now[0] * 1e6))]))
     assert only(store, "runs")["status"] == "running"
+    now[0] += 30
+    store.keep_house()
+    assert only(store, "steps", Clause("run_status", "==", "running"))["run_status"] == "running"
+    now[0] += 31
+    store.keep_house()
+    assert only(store, "runs")["status"] == "abandoned"
     put(store, run(version=2, status="waiting"))
     now[0] += 1_000_000
     assert only(store, "runs")["status"] == "waiting"

@@ -40,7 +40,7 @@ BEHIND_BYTES = 16 * 1024 * 1024  # encoded, not flushed yet: from here on a chun
 PENDING_BYTES = 64 * 1024 * 1024  # and from here on what comes is lost
 YIELD_S = 0.005  # the interpreter's own switch interval
 FEW = 32  # runs and steps of a batch that are remembered with it; of more, the batch itself is read should it be lost
-EXIT_S = 2.0
+EXIT_S = 1.7  # with the interpreter's own end, less than 2
 SYNC_S = 60.0  # `sync_offline` waits so long for a server that answers
 
 
@@ -358,8 +358,9 @@ def channel_for(settings: Settings) -> Channel:
 
 def _close_all() -> None:
     deadline = time.monotonic() + EXIT_S
-    for channel in list(_channels.values()):
-        channel.close(max(0.1, deadline - time.monotonic()))
+    with suppress(KeyboardInterrupt):  # somebody cannot wait: what is spooled is sent by another process
+        for channel in list(_channels.values()):
+            channel.close(max(0.1, deadline - time.monotonic()))
 
 
 def _after_fork() -> None:

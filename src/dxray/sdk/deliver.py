@@ -18,36 +18,34 @@ class Posts(Protocol):
 
 @dataclass(slots=True)
 class Delivery:
-    """What became of a batch: `fate` is COMMITTED, where all of it is but what is named here, or RETRY."""
+    """A batch on its way: what is left to send, and what the server said of the rest."""
 
-    fate: Fate = Fate.COMMITTED
+    left: list[bytes]
+    fate: Fate = Fate.COMMITTED  # but for what is named here; or RETRY
     detail: str = ""
     retry_after: float | None = None
     rejected: list[Held] = field(default_factory=list)  # records that the server cannot store
     refused: list[tuple[bytes, str]] = field(default_factory=list)  # parts that it will never take, and what it said
 
-
-def deliver(transport: Posts, data: bytes) -> Delivery:
-    """Post a batch. A part that is refused costs only itself."""
-    # failpoint: ship.before_post
-    answer = transport.post(data)
-    # failpoint: ship.posted
-    if answer.fate is Fate.RETRY:
-        return Delivery(Fate.RETRY, answer.detail, answer.retry_after)
-    if answer.fate is Fate.COMMITTED:
-        return Delivery(rejected=_named(data, answer.rejected))
-    parts = halves(data) if answer.fate is Fate.TOO_LARGE else ()
-    if not parts:
-        return Delivery(refused=[(data, answer.detail)])
-    # failpoint: ship.split
-    whole = Delivery()
-    for part in parts:
-        one = deliver(transport, part)
-        if one.fate is Fate.RETRY:  # the parts that are committed count once, also when they are sent again
-            return one
-        whole.rejected += one.rejected
-        whole.refused += one.refused
-    return whole
+    def go_on(self, transport: Posts) -> Fate:
+        """Post what is left, until the server does not take it now. A part that is refused costs only itself."""
+        while self.left:
+            part = self.left[0]
+            # failpoint: ship.before_post
+            answer = transport.post(part)
+            # failpoint: ship.posted
+            self.fate, self.detail, self.retry_after = answer.fate, answer.detail, answer.retry_after
+            if answer.fate is Fate.RETRY:
+                return self.fate
+            parts = halves(part) if answer.fate is Fate.TOO_LARGE else ()
+            if answer.fate is Fate.COMMITTED:
+                self.rejected += _named(part, answer.rejected)
+            elif not parts:
+                self.refused.append((part, answer.detail))
+            # failpoint: ship.split
+            self.left[:1] = parts
+        self.fate = Fate.COMMITTED
+        return self.fate
 
 
 def _named(data: bytes, rejected: tuple[int, ...]) -> list[Held]:

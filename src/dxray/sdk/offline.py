@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dxray.sdk.contents import contents, runs_in
-from dxray.sdk.deliver import deliver
+from dxray.sdk.deliver import Delivery
 from dxray.sdk.losses import Losses
 from dxray.sdk.segment import Segment
 from dxray.sdk.settings import resolve
@@ -91,8 +91,8 @@ class _Sync:
         if self._is_away:
             self.failed |= runs
             return False
-        delivery = deliver(self.transport, data)
-        if delivery.fate is Fate.RETRY:
+        delivery = Delivery([data])
+        if delivery.go_on(self.transport) is Fate.RETRY:
             self._is_away = True
             self.failed |= runs
             return False

@@ -58,12 +58,13 @@ class Outbox:
                 self._held_bytes += len(data)
                 frame.data = data
             return True
-        if self._memory_bytes + len(data) > MEMORY_BYTES:
-            self._lose_frame(frame, "spool_full" if full else "memory_full")
-            return False
-        self._memory_bytes += len(data)
         frame.data = data
-        return True
+        self._memory_bytes += len(data)
+        if self._memory_bytes <= MEMORY_BYTES:
+            return True
+        self._lose_frame(frame, "spool_full" if full else "memory_full")
+        self._free(frame)
+        return False
 
     def _spool_frame(self, frame: Frame, data: bytes) -> bool:
         """Write a batch to disk, if there is one that takes it. Whether the spool is full."""
@@ -149,6 +150,7 @@ class Outbox:
             except OSError:
                 self.given_up += 1
                 self._losses.add(cause, 1)
+                self._losses.tell_again(frame.losses)
             return
         self.given_up += 1
         for run_id, step_id, n in frame.held:

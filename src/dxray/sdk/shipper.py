@@ -211,26 +211,27 @@ class Shipper:
             self._ship(transport, frame)
         except Exception as error:
             guard.caught(error)
-            self._later(frame, Delivery(Fate.RETRY, type(error).__name__))
+            self._later(frame, Delivery([], Fate.RETRY, type(error).__name__))
         finally:
             with self._changed:
                 self._in_flight -= 1
                 self._changed.notify_all()
 
     def _ship(self, transport: Transport, frame: Frame) -> None:
-        from dxray.sdk.deliver import Delivery, deliver
+        from dxray.sdk.deliver import Delivery
         from dxray.sdk.transport import Fate
 
         try:
             data = frame.read()
         except OSError as error:
-            self._done(frame, Delivery(refused=[(b"", f"the spool lost it: {error.strerror or error}")]))
+            self._done(frame, Delivery([], refused=[(b"", f"the spool lost it: {error.strerror or error}")]))
             return
-        delivery = deliver(transport, data)
-        if delivery.fate is Fate.RETRY and self._settings.offline_mode != "drop":
+        delivery = frame.delivery or Delivery([data])
+        if delivery.go_on(transport) is Fate.RETRY and self._settings.offline_mode != "drop":
+            frame.delivery = delivery if delivery.left != [data] else None
             self._later(frame, delivery)
             return
-        if delivery.fate is Fate.COMMITTED and not delivery.refused:
+        if delivery.fate is Fate.COMMITTED:
             # failpoint: ship.committed
             with self._changed:
                 self._failures = 0

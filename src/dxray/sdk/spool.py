@@ -13,16 +13,21 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from zlib import crc32
 
 from dxray.sdk.disk import Disk
 from dxray.sdk.segment import Segment, framed, scan
 from dxray.wire.records import Loss
 
+if TYPE_CHECKING:
+    from dxray.sdk.deliver import Delivery
+
 SEGMENT_BYTES = 8 * 1024 * 1024
 SYNC_AFTER_S = 1.0  # a server that takes a batch within that time saves the disk the work
 TOO_OLD_S = 60 * 86_400.0  # the server remembers for 90 days what it has
 LOOK_EVERY_S = 30.0
+UNBORN_S = 60.0  # a process that takes longer to name its new file is dead
 QUARANTINE_BYTES = 64 * 1024 * 1024
 
 
@@ -42,6 +47,7 @@ class Frame:
     offset: int = 0
     crc: int = 0
     data: bytes | None = None
+    delivery: Delivery | None = None  # of one that is too large, and sent in parts
 
     def read(self) -> bytes:
         """The batch. Raises OSError when its file is gone."""
@@ -220,7 +226,11 @@ class Spool:
             own.add(self._open.path.name)
         found = []
         with suppress(OSError):
-            found = [e for e in self._disk.entries(self.folder) if e.name.endswith(".seg") and e.name not in own]
+            there = list(self._disk.entries(self.folder))
+            found = [entry for entry in there if entry.name.endswith(".seg") and entry.name not in own]
+            for entry in there:
+                if entry.name.endswith(".new") and time.time() - entry.changed_at > UNBORN_S:
+                    self._disk.unlink(self.folder / entry.name)
         found.sort(key=lambda entry: entry.changed_at)
         self._left = deque(self.folder / entry.name for entry in found)
         self._left_bytes = sum(entry.size for entry in found)

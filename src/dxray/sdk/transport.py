@@ -7,6 +7,8 @@ import math
 from enum import Enum
 from typing import Any, NamedTuple
 
+from dxray.wire.codec import DIGEST, digest
+
 CONNECT_S = 3.0
 READ_S = 30.0
 MOST_RETRY_AFTER_S = 300.0
@@ -53,7 +55,9 @@ class Transport:
     def post(self, data: bytes) -> Answer:
         """Send a packed batch. 2xx means committed; connection errors and 429, 502, 503, 504 mean later."""
         try:
-            response = self._pool.request("POST", self._url, body=data, headers=self._headers, redirect=False)
+            response = self._pool.request(
+                "POST", self._url, body=data, headers={**self._headers, DIGEST: digest(data)}, redirect=False
+            )
         except self._errors as error:
             return Answer(Fate.RETRY, type(error).__name__)
         detail = f"HTTP {response.status}"

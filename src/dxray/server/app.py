@@ -95,7 +95,7 @@ def _one_process_only() -> None:
 def _open(settings: Settings) -> Parts:
     prepare(settings)
     store = DuckStore(_path(settings), wait=settings.owner_wait, abandoned_after=settings.abandoned_after)
-    return Parts(settings, store, Ingest(store))
+    return Parts(settings, store, Ingest(store, max_body=settings.max_body))
 
 
 def _path(settings: Settings) -> Path:

@@ -31,7 +31,7 @@ class Settings(BaseSettings):
     store: str | None = Field(None, description="where the store is; default: duckdb, in the data folder")
     abandoned_after: float = Field(60.0, gt=0, description="seconds without a heartbeat until a run is abandoned")
     owner_wait: float = Field(10.0, ge=0, description="seconds to wait for a previous owner of the data folder")
-    max_body: int = Field(64 * 1024 * 1024, gt=0, description="bytes of a body, inflated, taken at once")
+    max_body: int = Field(16 * 1024 * 1024, gt=0, description="bytes of a body, inflated, taken at once")
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="host names besides localhost by which this server may be addressed, comma-separated"
     )

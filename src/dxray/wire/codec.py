@@ -6,7 +6,9 @@ import gzip
 import struct
 import sys
 import zlib
+from base64 import b64encode
 from collections.abc import Iterable
+from hashlib import sha256
 
 import msgspec
 
@@ -18,7 +20,8 @@ else:
     from backports import zstd
 
 FORMAT = 1
-MAX_INFLATED = 64 * 1024 * 1024
+DIGEST = "Content-Digest"
+MAX_INFLATED = 16 * 1024 * 1024
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_batch = msgspec.msgpack.Decoder(Batch).decode
@@ -44,6 +47,16 @@ def pack_batch(producer: str, seq: int, project: str, records: Iterable[bytes]) 
     # One more key than `head` has, then an array of the records as they are: nothing is encoded twice.
     body = [bytes([head[0] + 1]), head[1:], _encode("records"), b"\xdd", struct.pack(">I", len(parts)), *parts]
     return zstd.compress(b"".join(body), level=1)
+
+
+def digest(body: bytes) -> str:
+    """What `Content-Digest` says of a body (RFC 9530)."""
+    return f"sha-256=:{b64encode(sha256(body).digest()).decode()}:"
+
+
+def is_damaged(body: bytes, said: str | None) -> bool:
+    """Whether a body is not what its `Content-Digest` says; one of another kind says nothing here."""
+    return said is not None and said.startswith("sha-256=") and said != digest(body)
 
 
 def inflate(body: bytes, encoding: str, limit: int = MAX_INFLATED) -> bytes:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 import pyarrow as pa
 
 from dxray.server.errors import BadRequest, TooLarge
-from dxray.server.ingest.submissions import Receipt, Submission
+from dxray.server.ingest.submissions import Group, Receipt, Submission
 from dxray.wire import codec
 from dxray.wire.columns import Built, PipelineMemory, Refused, Sent, build, check
 from dxray.wire.evidence import ShapeBook
@@ -16,13 +16,15 @@ from dxray.wire.records import AnyRecord, Batch, Events
 
 _log = logging.getLogger("dxray.ingest")
 
+POISON = Built({})  # in place of tables that could not be built
+
 PART_ROWS = 8_192  # decoded records are turned into tables before they are many more than this
 
 
 def unpacked(submission: Submission) -> Batch:
     """The batch in a body. Raises `DxrayError`."""
     try:
-        batch = codec.unpack_batch(codec.inflate(submission.body, submission.encoding))
+        batch = codec.unpack_batch(codec.inflate(submission.body, submission.encoding, submission.limit))
     except codec.TooLarge as error:
         raise TooLarge(str(error)) from error
     except codec.CodecError as error:
@@ -55,6 +57,18 @@ def records_of(submission: Submission, batch: Batch) -> Iterator[Sent]:
     submission.receipt = Receipt(accepted, rejected)
     if records:
         yield Sent(batch.project, batch.producer, submission.received_at, records)
+
+
+def build_part(group: Group, book: ShapeBook, pipelines: PipelineMemory) -> None:
+    """Turn what a group holds decoded into tables."""
+    if not group.sent:
+        return
+    sent, group.sent, group.part_rows = group.sent, [], 0
+    try:
+        group.parts.append(build(sent, book, pipelines))
+    except Exception:  # noqa: BLE001 - it is logged, and each batch is tried alone
+        _log.exception("tables could not be built of %d batches; trying them one by one", len(sent))
+        group.parts.append(POISON)
 
 
 def built_alone(submission: Submission, pipelines: PipelineMemory) -> Built:

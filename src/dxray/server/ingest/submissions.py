@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from dxray.wire.codec import MAX_INFLATED
 from dxray.wire.columns import Built, Sent
 from dxray.wire.records import Events
 
@@ -26,11 +27,14 @@ class Receipt:
 class Submission:
     """One body, or one run posted whole, on its way to a commit."""
 
-    __slots__ = ("body", "counts_once", "encoding", "future", "key", "project", "receipt", "received_at", "sent", "seq")
+    __slots__ = (
+        "body", "counts_once", "encoding", "future", "key", "limit", "project", "receipt", "received_at", "sent", "seq",
+    )  # fmt: skip
 
     def __init__(self, body: bytes, encoding: str, sent: Sent | None = None, project: str | None = None) -> None:
         self.body = body
         self.encoding = encoding
+        self.limit = MAX_INFLATED  # bytes, inflated
         self.sent = sent  # what a posted run consists of
         self.project = project  # whose the batch is, whatever it says
         self.future: Future[Any] = Future()

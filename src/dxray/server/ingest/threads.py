@@ -18,10 +18,11 @@ from typing import Any
 
 from dxray.server.errors import Busy, Conflict, DxrayError, Invalid, StoreError
 from dxray.server.filters import Clause
-from dxray.server.ingest.batches import PART_ROWS, built_alone, joined, records_of, unpacked
+from dxray.server.ingest.batches import PART_ROWS, POISON, build_part, built_alone, joined, records_of, unpacked
 from dxray.server.ingest.submissions import Group, Receipt, Submission, Waiting, settle
 from dxray.server.store.base import Commit, Mark, Store
-from dxray.wire.columns import Built, PipelineMemory, Refused, Sent, build, check
+from dxray.wire.codec import MAX_INFLATED
+from dxray.wire.columns import Built, PipelineMemory, Refused, Sent, check
 from dxray.wire.evidence import ShapeBook
 from dxray.wire.records import AnyRecord
 from dxray.wire.sequences import Sequences
@@ -55,8 +56,16 @@ class Counters:
 class Ingest:
     """Takes batches and whole runs for one store, from any thread."""
 
-    def __init__(self, store: Store, *, waiting_bytes: int = WAITING_BYTES, group_rows: int = GROUP_ROWS) -> None:
+    def __init__(
+        self,
+        store: Store,
+        *,
+        max_body: int = MAX_INFLATED,
+        waiting_bytes: int = WAITING_BYTES,
+        group_rows: int = GROUP_ROWS,
+    ) -> None:
         self.counters = Counters()
+        self._max_body = max_body
         self._store = store
         self._group_rows = group_rows
         self._book = ShapeBook()
@@ -86,7 +95,9 @@ class Ingest:
 
         The future gives its receipt after the commit, or a `DxrayError`. Raises `Busy`.
         """
-        return self._enqueue(Submission(body, encoding, project=project), len(body))
+        submission = Submission(body, encoding, project=project)
+        submission.limit = self._max_body
+        return self._enqueue(submission, len(body))
 
     def post_run(self, project: str, records: Sequence[AnyRecord], request_hash: str) -> Future[bool]:
         """One whole run. The future gives whether it was made (False: the same is there already), or `Conflict`.
@@ -144,11 +155,11 @@ class Ingest:
             if submission is not None:
                 self._decode_into(group, submission)
                 if group.part_rows >= PART_ROWS:
-                    self._build_part(group)
+                    build_part(group, self._book, self._pipelines)
                 if self.waiting and not self._is_enough(group):
                     continue
             if group.submissions and self._may_hand_over(group):
-                self._build_part(group)
+                build_part(group, self._book, self._pipelines)
                 self._hand_over(group)
                 group = Group()
             elif submission is None and not group.submissions:
@@ -214,11 +225,11 @@ class Ingest:
         try:
             for sent in records_of(submission, batch):
                 if group.add(sent) >= PART_ROWS:
-                    self._build_part(group)
+                    build_part(group, self._book, self._pipelines)
         except Exception:
             log.exception("a batch could not be decoded; it is tried again alone")
             group.sent.clear()
-            group.parts.append(_POISON)
+            group.parts.append(POISON)
 
     def _is_known(self, key: tuple[str, str, int], submission: Submission) -> bool:
         """Whether the batch is committed, or on its way: then it gets its answer with the first one."""
@@ -259,16 +270,6 @@ class Ingest:
         group.submissions.append(submission)
         group.add(sent)
 
-    def _build_part(self, group: Group) -> None:
-        if not group.sent:
-            return
-        sent, group.sent, group.part_rows = group.sent, [], 0
-        try:
-            group.parts.append(build(sent, self._book, self._pipelines))
-        except Exception:
-            log.exception("tables could not be built of %d batches; trying them one by one", len(sent))
-            group.parts.append(_POISON)
-
     # --- commit ---
 
     def _commit_loop(self) -> None:
@@ -287,12 +288,12 @@ class Ingest:
 
     def _commit_group(self, group: Group) -> None:
         try:
-            if any(part is _POISON for part in group.parts):
+            if any(part is POISON for part in group.parts):
                 raise StoreError("a batch could not be turned into tables")
             self._commit(group.submissions, group.parts)
         except Exception as error:  # noqa: BLE001 - it is given to everybody whose batch it was
             self.counters.failed += 1
-            if len(group.submissions) == 1 and not any(part is _POISON for part in group.parts):
+            if len(group.submissions) == 1 and not any(part is POISON for part in group.parts):
                 self._fail(group.submissions[0], error)
                 return
             log.warning("a commit of %d batches failed (%s); committing one by one", len(group.submissions), error)
@@ -364,7 +365,6 @@ def _share_the_interpreter() -> None:
 
 _BROKEN = "ingest has stopped; restart the server"
 _END = Group()
-_POISON = Built({})
 
 
 def _stored(store: Store, project: str, run_id: str) -> list[str | None]:

@@ -1,0 +1,1 @@
+"""Delivery under faults: never blocks, loses, doubles. `python -m tests.faults` runs it and prints a table."""
