@@ -146,7 +146,7 @@ class Client:
         q: str | None = None,
         limit: int | None = None,
         offset: int | None = None,
-    ) -> StepsPage:
+    ) -> Steps:
         """A page of steps across runs, newest first. Rates lie in 0..1, and the limits are strict."""
         return self._ask(
             StepsPage,
@@ -183,7 +183,7 @@ class Client:
                 return
             cursor = following
 
-    def pipelines(self) -> Pipelines:
+    def pipelines(self) -> list[Pipeline]:
         """The pipelines, with their health."""
         return Pipelines(_typed(Pipeline, raw) for raw in self.get("/pipelines").get("pipelines") or ())
 

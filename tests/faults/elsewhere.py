@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -18,8 +19,9 @@ def run_row(row: str, long: bool) -> list[Result]:
     file, test, wanted = TESTS[row]
     if not (HERE / file).exists():
         return [Result(row, test, wanted, f"there is no {file}", None)]
-    command = [sys.executable, "-m", "pytest", "-q", str(HERE / file), *(["--hypothesis-profile=fuzz"] if long else [])]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, timeout=1800)
+    command = [sys.executable, "-m", "pytest", "-q", "-n", "2", str(HERE / file)]
+    environment = os.environ | ({"FAULTS_LONG": "1"} if long else {})
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, timeout=1800, env=environment)
     last = (done.stdout.strip().splitlines() or ["no output"])[-1].strip("= ")
     details = done.stdout.splitlines()[-30:] if done.returncode else []
     return [Result(row, test, wanted, last, done.returncode == 0, details=details)]

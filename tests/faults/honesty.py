@@ -41,7 +41,7 @@ def _kills(folder: Path, patches: Sequence[Patch], plan: Sequence[tuple[str, str
 
 @scenario
 def server_killed_in_commit(folder: Path, patches: Sequence[Patch]) -> str:
-    return _kills(folder, patches, [("server", "commit.before_commit")] * 2)
+    return _kills(folder, patches, [("server", "commit.marks_written")] * 4)
 
 
 @scenario
@@ -86,8 +86,22 @@ def network_busy(folder: Path, patches: Sequence[Patch]) -> str:
 @scenario
 def network_split(folder: Path, patches: Sequence[Patch]) -> str:
     """A server that takes small bodies only, and answers that are lost: a batch is divided more than once."""
-    out = network.through(folder, 12, ["drop_answer"], patches, limit_s=20.0, flush_s=0.2, max_body=1_000)
+    out = network.through(folder, 12, ["drop_answer"], patches, limit_s=20.0, flush_s=0.2, max_body=3_000)
     return _caught(out.verdict, complete=True)
+
+
+@scenario
+def sdk_killed_between_parts(folder: Path, patches: Sequence[Patch]) -> str:
+    """The SDK dies when some parts of a batch are committed; the next process divides the batch again."""
+    with Rig(folder, sdk_patches=patches) as rig:
+        rig.serve(max_body=3_000)
+        for reached in (5, 8, 12):
+            producer = rig.produce(seconds=60.0, rate=2_000, items=50)
+            producer.tell(kill=["ship.split", reached])
+            producer.ends_within(10.0)
+            producer.kill()
+        rig.deliver()
+        return _caught(rig.verdict())
 
 
 @scenario

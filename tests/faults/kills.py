@@ -35,7 +35,7 @@ SERVER: dict[str, Any] = {
 }
 SERVER_FILES = "server/"
 AWAY = ("ship.backoff", "spool.segment_closed", "spool.synced", "spool.before_unlink", "spool.unlinked")
-SMALL_BODY = 2_000  # bytes as they travel: every batch of a fifth of a second is divided
+SMALL_BODY = 20_000  # bytes, inflated: every batch of a fifth of a second is divided, and no record is too large
 
 
 @dataclass(slots=True)

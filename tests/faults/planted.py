@@ -33,7 +33,7 @@ BUGS = (
                 THREADS,
                 "        self._store.insert(Commit(joined(parts), marks))\n",
                 (
-                    "        for s in submissions:\n            s.resolve()\n"
+                    "        for s in submissions:\n            s.resolve()\n        time.sleep(0.2)\n"
                     "        self._store.insert(Commit(joined(parts), marks))\n"
                 ),
             ),
@@ -109,6 +109,11 @@ BUGS = (
                 "        self._pending: deque[Pending] = deque()\n",
                 '        self._pending: deque[Pending] = getattr(self, "_pending", None) or deque()\n',
             ),
+            (
+                CHANNEL,
+                "        self._ended: deque[Run | Ledger] = deque()\n",
+                '        self._ended: deque[Run | Ledger] = getattr(self, "_ended", None) or deque()\n',
+            ),
         ),
     ),
     Bug(
@@ -154,7 +159,7 @@ BUGS = (
     ),
     Bug(
         "a batch that is split gets new numbers each time",
-        "network_split",
+        "sdk_killed_between_parts",
         (
             (
                 "dxray.sdk.contents",

@@ -37,6 +37,8 @@ from dxray import XRay
 from dxray.sdk.guard import guard
 from dxray.wire.records import AnyRecord, Events, Loss, Run, Step
 
+pytestmark = pytest.mark.faults
+
 LONG = bool(os.environ.get("FAULTS_LONG"))
 CASE_S = 2.0
 CASE_MB = 512  # a text of 50 MB is encoded, mended and compressed

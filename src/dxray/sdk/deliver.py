@@ -14,6 +14,7 @@ class Posts(Protocol):
 
     def post(self, data: bytes) -> Answer:
         """Send a packed batch."""
+        ...
 
 
 @dataclass(slots=True)
