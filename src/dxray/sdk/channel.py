@@ -347,7 +347,14 @@ _channels_lock = threading.Lock()
 
 def channel_for(settings: Settings) -> Channel:
     """The process's channel for a server, project and mode."""
-    key = (settings.api_url, settings.api_key, settings.project, settings.offline_mode, settings.spool_dir)
+    key = (
+        settings.api_url,
+        settings.api_key,
+        settings.project,
+        settings.offline_mode,
+        settings.spool_dir,
+        settings.spool_bytes,
+    )
     channel = _channels.get(key)
     if channel is None:
         with _channels_lock:

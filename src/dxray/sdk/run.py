@@ -92,7 +92,8 @@ class Run(Fields):
         self._position = position + 1
         if type(name) is not str or not name.isascii():
             name = as_text(name)
-        step = Step(self, name, as_optional_text(step_type), _capture(capture, self._settings), position)
+        kept = self._settings.capture if capture is None else _capture(capture, self._settings)
+        step = Step(self, name, as_optional_text(step_type), kept, position)
         self._open_steps[position] = step
         try:
             if step._capture in ("sample", "none"):

@@ -91,23 +91,23 @@ class XRay:
         if channel is None:
             return NULL_RUN
         run = Run(self.pipeline, channel, self._settings, self._run_id(run_id))
-        with guard:
+        try:
             if type(run_id) is str and run.run_id == run_id:  # it may be used again: what each use adds is kept apart
                 run._origin, run._position = f"x{uuid7_hex()[-6:]}.", resumed_position()
             outer = context.RUN.get()
-            run._parent_run_id = outer.run_id if outer is not None else None
-        with guard:
-            run._parent_run_id = as_optional_text(parent_run_id) or run._parent_run_id
+            run._parent_run_id = as_optional_text(parent_run_id) or (outer.run_id if outer is not None else None)
             run._variant = as_optional_text(variant)
             run._trace_id = as_optional_text(trace_id)
             if code_version is not None or environment is not None:
                 run._settings = _with(self._settings, code_version, environment)
-        with guard:
             if input is not None:
                 run._set_text("input", input)
-        with guard:
-            for key, value in (metadata or {}).items():
-                run.set_metadata(key, value)
+        except Exception as error:
+            guard.caught(error)
+        if metadata is not None:
+            with guard:
+                for key, value in metadata.items():
+                    run.set_metadata(key, value)
         return run
 
     def resume(self, run_id: str) -> Run | NullRun:
