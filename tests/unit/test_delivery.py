@@ -21,6 +21,7 @@ from dxray import DeliveryError, XRay
 from dxray.sdk import channel as channel_module
 from dxray.sdk.contents import halves
 from dxray.sdk.offline import sync_spool
+from dxray.sdk.shipper import backoff
 from dxray.sdk.transport import Transport
 from dxray.wire.codec import inflate, pack_batch, pack_record, unpack_batch, unpack_record
 from dxray.wire.records import AnyRecord, Batch, Events, Loss, Run
@@ -470,3 +471,9 @@ def test_an_address_needs_no_scheme_and_localhost_is_this_machine(server: Server
     child("xray.flush(0.3); os._exit(9)", bare, tmp_path)
     server.status = 200
     assert sync_spool(tmp_path, f"http://{bare.replace('localhost', '127.0.0.1')}") == {"synced": 2, "failed": 0}
+
+
+def test_the_hosts_random_numbers_are_its_own() -> None:
+    before = random.getstate()
+    assert len({backoff(5) for _ in range(9)}) > 1
+    assert random.getstate() == before

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import random
 import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from random import SystemRandom
 from typing import TYPE_CHECKING, Any
 
 from dxray.sdk.guard import guard, logger
@@ -29,11 +29,12 @@ BACKLOG_BYTES_S = 4 * 1024 * 1024
 Settled = Callable[[Frame, "Delivery"], None]
 
 _url_shown = False
+_jitter = SystemRandom().uniform  # never the host's own generator, which it may have seeded; and forks differ
 
 
 def backoff(failures: int) -> float:
     """Seconds to wait after so many failures in a row: full jitter, after the cap (AWS Architecture Blog, 2015)."""
-    return random.uniform(0, min(BACKOFF_CAP_S, BACKOFF_S * 2 ** min(failures, 10)))
+    return _jitter(0, min(BACKOFF_CAP_S, BACKOFF_S * 2 ** min(failures, 10)))
 
 
 class Shipper:
@@ -245,7 +246,7 @@ class Shipper:
         with self._changed:
             self._failures += 1
             self._failed += 1
-            pause = max(backoff(self._failures), (delivery.retry_after or 0.0) * random.uniform(1.0, 1.2))
+            pause = max(backoff(self._failures), (delivery.retry_after or 0.0) * _jitter(1.0, 1.2))
             self._not_before = time.monotonic() + pause
             self._backlog.appendleft(frame)
             self._backlog.extend(self._fresh)
