@@ -81,10 +81,11 @@ def test_the_same_batch_again_is_stored_whole(where: str, monkeypatch: pytest.Mo
 
 def test_batches_that_failed_together_are_stored_one_by_one() -> None:
     class Once(DuckStore):
-        gate = threading.Event()
+        gate, entered = threading.Event(), threading.Event()
         failed = 0
 
         def insert(self, commit: Commit) -> None:
+            self.entered.set()
             assert self.gate.wait(30)
             if len(commit.tables["runs"]) > 1:
                 self.failed += 1
@@ -94,12 +95,14 @@ def test_batches_that_failed_together_are_stored_one_by_one() -> None:
     store = Once()
     ingest = Ingest(store)
     try:
-        first = [ingest.submit(batch(seq, f"r{seq}"), "zstd") for seq in (1, 2, 3, 4)]
+        alone = ingest.submit(batch(1, "r1"), "zstd")
+        assert store.entered.wait(30)
+        together = [ingest.submit(batch(seq, f"r{seq}"), "zstd") for seq in range(2, 21)]  # more than groups can wait
         store.gate.set()
-        assert [one.result(30).accepted for one in first] == [5] * 4
-        assert ingest.submit(batch(5, "r5"), "zstd").result(30).accepted == 5
-        assert store.failed == 1
-        check_whole(store, 5)
+        assert [one.result(30).accepted for one in (alone, *together)] == [5] * 20
+        assert ingest.submit(batch(21, "r21"), "zstd").result(30).accepted == 5
+        assert store.failed >= 1
+        check_whole(store, 21)
     finally:
         store.gate.set()
         ingest.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -82,24 +82,29 @@ def _result(test: str, seen: dict[str, Any], verdict: Verdict | None, more: str 
 
 
 def full(folder: Path, long: bool) -> Result:
-    test = "spool on a full 1 MB tmpfs, the server away at first"
-    with Rig(folder) as rig:
-        try:
-            with mounted(rig.spool, "size=1m"):
-                (rig.spool / "other").write_bytes(b"x" * (MIB - 20 * 4096))
-                seen = _watched(rig, 9.0, back_after=5.0)
-                verdict = rig.verdict()
-        except NoMount as error:
-            return Result("A10", test, "", f"mount is not allowed here: {error}", None)
-    return _result(test, seen, verdict)
+    def fill(spool: Path) -> None:
+        (spool / "other").write_bytes(b"x" * (MIB - 20 * 4096))
+
+    return _mounted(folder, "spool on a full 1 MB tmpfs, the server away at first", "size=1m", 9.0, 5.0, fill)
 
 
 def read_only(folder: Path, long: bool) -> Result:
-    test = "read-only spool folder, the server away at first"
+    return _mounted(folder, "read-only spool folder, the server away at first", "ro,size=1m", 6.0, 3.0)
+
+
+def _mounted(
+    folder: Path,
+    test: str,
+    options: str,
+    seconds: float,
+    back_after: float,
+    prepare: Callable[[Path], None] = lambda _: None,
+) -> Result:
     with Rig(folder) as rig:
         try:
-            with mounted(rig.spool, "ro,size=1m"):
-                seen = _watched(rig, 6.0, back_after=3.0)
+            with mounted(rig.spool, options):
+                prepare(rig.spool)
+                seen = _watched(rig, seconds, back_after=back_after)
                 verdict = rig.verdict()
         except NoMount as error:
             return Result("A10", test, "", f"mount is not allowed here: {error}", None)

@@ -477,3 +477,24 @@ def test_the_hosts_random_numbers_are_its_own() -> None:
     before = random.getstate()
     assert len({backoff(5) for _ in range(9)}) > 1
     assert random.getstate() == before
+
+
+def test_what_a_flush_turns_up_itself_finds_room(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    xray = XRay("p", api_url=server.url, spool_dir=str(tmp_path), capture="full")
+    channel = xray._channel
+    assert channel is not None
+    monkeypatch.setattr("dxray.sdk.channel.BATCH_BYTES", 20_000)
+    monkeypatch.setattr("dxray.sdk.channel.BEHIND_BYTES", 20_000)
+    monkeypatch.setattr("dxray.sdk.channel.PENDING_BYTES", 60_000)
+    with channel._flushing, xray.run() as run:  # the flusher gets nothing: all is turned up by one flush
+        for number in range(300):
+            with run.step(f"s{number}") as step:
+                step.reject("a", "r", {"text": "x" * 1_000})
+        start = time.monotonic()
+        channel.collect()
+        assert time.monotonic() - start < 1.0, "it does not wait for itself"
+    assert xray.flush(10)
+    assert channel.losses == {}
+    assert sum(len(r.ops) for r in server.records if isinstance(r, Events)) == 300

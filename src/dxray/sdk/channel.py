@@ -73,7 +73,8 @@ class Channel:
         self._seq = 0
         self._room = threading.Condition()  # pending bytes
         self._flushing = threading.RLock()  # one flush at a time; around the spool too
-        self._collecting = self._once_more = False
+        self._collector: int | None = None  # the thread that collects
+        self._once_more = False
         self._pending: deque[Pending] = deque()
         self._pending_bytes = 0
         self._ended: deque[Run | Ledger] = deque()
@@ -124,7 +125,7 @@ class Channel:
     def _take(self, one: Pending) -> None:
         if self._pid != os.getpid():  # a server may fork behind Python's hooks
             self.forked()
-        if self._pending_bytes > BEHIND_BYTES and threading.current_thread() is not self._thread:
+        if self._pending_bytes > BEHIND_BYTES and threading.get_ident() != self._collector:
             self._wake.set()
             with self._room:
                 self._room.wait(YIELD_S)  # the flusher needs the interpreter more than the caller does
@@ -211,16 +212,16 @@ class Channel:
         `all_losses`: tell of losses also where there is nothing else to send.
         """
         with self._flushing:
-            if self._collecting:  # a signal's handler came in between, and flushes: what is at work will do it
+            if self._collector is not None:  # a signal's handler came in between: what is at work will do it
                 self._once_more = True
                 return
-            self._collecting = self._once_more = True
+            self._collector, self._once_more = threading.get_ident(), True
             try:
                 while self._once_more:
                     self._once_more = False
                     self._collect(all_losses)
             finally:
-                self._collecting = False
+                self._collector = None
 
     def _collect(self, all_losses: bool) -> None:
         for thing in self._take_ended():
@@ -233,9 +234,13 @@ class Channel:
                     thing._spill_all()
             with guard:
                 self._put_all(thing._records())
+            while self._pending_bytes > BATCH_BYTES:
+                self._pack_one()
         for run in list(self._open.values()):
             with guard:
                 self._put_all(run._progress())
+            while self._pending_bytes > BATCH_BYTES:
+                self._pack_one()
         while self._pending:
             self._pack_one()
         self._beat(all_losses)

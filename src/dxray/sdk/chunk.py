@@ -55,20 +55,20 @@ def encode_rows(step: Ledger, flat: list[Any]) -> list[tuple[bytes, int]]:
                 raise ValueError("too much for an encoder")
         encoded = encode(event)
         if len(encoded) <= VALUE_LIMIT or max(map(len, map(encode, zip(event.ids, a, b, strict=True)))) <= VALUE_LIMIT:
-            return [(encoded, len(ops))] if len(encoded) <= RECORD_LIMIT else _split(event)
+            return [(encoded, len(ops))] if len(encoded) <= RECORD_LIMIT else split(event)
     except Exception:  # whatever it was, the rows are looked at one by one
         pass
     _mend_rows(event, a, b)
     step._lost("truncated", sum(map(is_cut, event.marks.values())))
-    return _split(event)
+    return split(event)
 
 
-def _split(event: Events) -> list[tuple[bytes, int]]:
-    """The event as records of at most `RECORD_LIMIT` bytes."""
+def split(event: Events) -> list[tuple[bytes, int]]:
+    """The event, whose columns are lists, as records of at most `RECORD_LIMIT` bytes, each with its number of rows."""
     encoded, n = encode(event), len(event.ops)
     if len(encoded) <= RECORD_LIMIT or n == 1:
         return [(encoded, n)]
-    return [*_split(_rows_of(event, 0, n // 2)), *_split(_rows_of(event, n // 2, n))]
+    return [*split(_rows_of(event, 0, n // 2)), *split(_rows_of(event, n // 2, n))]
 
 
 def _rows_of(event: Events, start: int, stop: int) -> Events:
@@ -77,6 +77,8 @@ def _rows_of(event: Events, start: int, stop: int) -> Events:
     def sparse(by_row: dict[int, Any]) -> dict[int, Any]:
         return {number - start: value for number, value in by_row.items() if start <= number < stop}
 
+    rows = event.wide_rows
+    here = range(start, stop) if rows is None else [place for place, row in enumerate(rows) if start <= row < stop]
     return msgspec.structs.replace(
         event,
         first=event.first + start,
@@ -84,6 +86,8 @@ def _rows_of(event: Events, start: int, stop: int) -> Events:
         ids=event.ids[start:stop],
         a=event.a[start:stop] if isinstance(event.a, list) else event.a,
         b=None if event.b is None else event.b[start:stop],
+        wide={key: [column[place] for place in here] for key, column in event.wide.items()} if event.wide else None,
+        wide_rows=None if rows is None else [rows[place] - start for place in here],
         kept=sparse(event.kept),
         by=sparse(event.by),
         marks=sparse(event.marks),

@@ -10,10 +10,8 @@ from collections.abc import Iterable, Mapping
 from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from dxray.sdk.capture import FULL_EVENTS
-from dxray.sdk.chunk import RECORD_LIMIT, encode
+from dxray.sdk.chunk import RECORD_LIMIT, encode, split
 from dxray.sdk.fields import now_us
 from dxray.sdk.values import VALUE_LIMIT, mend, plain
 from dxray.wire.records import Events, Op
@@ -104,7 +102,9 @@ def records(event: Events) -> list[tuple[bytes, int]]:
         whole = encode(event)
     if len(whole) <= RECORD_LIMIT or n == 1:
         return [(whole, n)]
-    return [*records(_rows_of(event, 0, n // 2)), *records(_rows_of(event, n // 2, n))]
+    event.ids, event.a = listed(event.ids), listed(event.a) if isinstance(event.a, dict | list) else event.a
+    event.wide = {key: listed(column) for key, column in (event.wide or {}).items()} or None
+    return split(event)
 
 
 def _mend(event: Events) -> None:
@@ -134,31 +134,6 @@ def _cut_values(event: Events) -> bool:
                 row = place if rows is None else rows[place]
                 event.marks[row] = [*event.marks.get(row, ()), f"{key[:64]}: cut at {VALUE_LIMIT} characters"]
     return found
-
-
-def _rows_of(event: Events, start: int, stop: int) -> Events:
-    """Some rows of an event, as an event of lists."""
-
-    def sparse(by_row: dict[int, Any]) -> dict[int, Any]:
-        return {number - start: value for number, value in by_row.items() if start <= number < stop}
-
-    rows = event.wide_rows
-    here = [p for p, row in enumerate(rows) if start <= row < stop] if rows is not None else range(start, stop)
-    return msgspec.structs.replace(
-        event,
-        first=event.first + start,
-        ops=event.ops[start:stop],
-        ids=listed(event.ids)[start:stop],
-        a=listed(event.a)[start:stop] if isinstance(event.a, dict | list) else event.a,
-        wide={key: [values[p] for p in here] for key, values in _listed_columns(event)} or None,
-        wide_rows=None if rows is None else [rows[p] - start for p in here],
-        kept=sparse(event.kept),
-        marks=sparse(event.marks),
-    )
-
-
-def _listed_columns(event: Events) -> list[tuple[str, list[Any]]]:
-    return [(key, listed(column)) for key, column in (event.wide or {}).items()]
 
 
 def size_of(column: Any) -> int:

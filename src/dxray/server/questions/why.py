@@ -104,7 +104,7 @@ class _Asked:
         unknown = fate.unknown
         if unknown is None:
             return None
-        if unknown.hint == loss_hint(()):
+        if unknown.hint is None:
             placed = fate.at is not None and not fate.at.unplaced
             counts = self.losses.at(fate.at.step_id) if fate.at is not None and placed else self.losses.run
             return loss_hint([cause for cause in counts if cause not in VALUE_LOSSES])

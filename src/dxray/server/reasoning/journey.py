@@ -50,7 +50,7 @@ class Unknown:
 
     cause: str  # not_recorded, dropped, ambiguous
     detail: str
-    hint: str
+    hint: str | None  # None where it follows from how events were lost, see `loss_hint`
     by_hand: str | None = None  # the hint where a run was posted, and no call of the SDK would have told
 
 
@@ -334,7 +334,7 @@ def _events_lost(stage: Stage | None) -> Unknown:
         detail = "events of this run did not arrive, of which step is not known, and one may have been of this item"
     else:
         detail = f"events of {stage.name} did not arrive, and one of them may have been of this item"
-    return Unknown("dropped", detail, loss_hint(()))
+    return Unknown("dropped", detail, None)
 
 
 def loss_hint(causes: Collection[str]) -> str:
