@@ -216,10 +216,13 @@ def memory(table: Table, xray: Any) -> None:
 
 
 def len_of_chunk() -> float:
-    from dxray.sdk.chunk import encode
+    from dxray.sdk.chunk import records
+    from dxray.wire.records import Events, Op
 
-    rows = [(item_id, "price_too_high", facts) for item_id, facts in zip(IDS[:512], FACTS, strict=False)]
-    return len(encode(rows)) / 512
+    n = 512
+    event = Events(run_id="", step_id="", first=0, at=0, ops=bytes((Op.REJECTED,)) * n, ids=IDS[:n])
+    event.a, event.b = ["price_too_high"] * n, FACTS[:n]
+    return sum(len(record) for record, _ in records(event)) / n
 
 
 def peers(table: Table) -> None:

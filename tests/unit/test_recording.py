@@ -312,11 +312,8 @@ def test_auto_keeps_the_first_events_whole_and_samples_after(captured: Capture) 
             step.reject(number, "late" if number >= FULL_EVENTS else "early", {"n": number})
     chunks = sorted((r for r in captured.records if isinstance(r, Events)), key=lambda chunk: chunk.first)
     assert sum(len(chunk.ops) for chunk in chunks) == n, "every verdict is kept"
-    kept: dict[int, str] = {}
-    for chunk in chunks:
-        for number, evidence in enumerate(chunk.b or []):
-            if isinstance(evidence, dict):
-                kept[chunk.first + number] = chunk.kept.get(number, "chance")
+    causes = {chunk.first + row: cause for chunk in chunks for row, cause in chunk.kept.items()}
+    kept = {n: causes.get(n, "chance") for n, event in enumerate(captured.events) if event.evidence is not None}
     assert all(number in kept for number in range(FULL_EVENTS))
     late = {number: cause for number, cause in kept.items() if number >= FULL_EVENTS}
     chosen = {number for number in range(FULL_EVENTS, n) if item_hash(number) < 0.01 * 2**32}
@@ -377,6 +374,33 @@ def test_a_row_has_a_bound_however_many_its_values(captured: Capture, xray: XRay
     assert chunk.marks == {0: ["k8: cut, with all behind it, at 524288 bytes of evidence"]}
     assert chunk.b is not None and sorted(chunk.b[0]) == [f"k{number}" for number in range(8)]
     assert chunk.b[1] == {"n": 1}
+
+
+@pytest.mark.parametrize(
+    ("rows", "by_key"),
+    [
+        ([{"n": 1, "t": "x"}, {"t": "y", "n": None}], True),
+        ([{"n": [1, {"deep": 2}]}, {"n": float("inf")}], True),
+        ([{"n": 1}, {"n": 2, "t": "x"}], False),
+        ([{"n": 1, "t": "x"}, {"n": 2}], False),
+        ([{"n": 1, "t": 2}, {"n": 2, "u": 3}], False),
+        ([{"n": 1}, None], False),
+        ([None, {"n": 1}], False),
+        ([{}, {}], False),
+        ([{1: "x"}, {1: "y"}], False),
+    ],
+)
+def test_evidence_with_the_same_keys_travels_by_key(
+    captured: Capture, xray: XRay, rows: list[Any], by_key: bool
+) -> None:
+    with xray.run() as run, run.step("f") as step:
+        for number, evidence in enumerate(rows):
+            step.reject(number, "r", evidence)
+    (chunk,) = (record for record in captured.records if isinstance(record, Events))
+    assert ((chunk.wide is not None), (chunk.b is not None)) == (by_key, not by_key)
+    told = [None if row is None else {str(key): value for key, value in row.items()} for row in rows]
+    got = [event.evidence if event.evidence is None else {**event.evidence} for event in captured.events]
+    assert [None if e is None else {str(k): v for k, v in e.items()} for e in got] == told
 
 
 def test_large_columns_travel_in_several_records_and_stay_whole(captured: Capture, xray: XRay) -> None:

@@ -13,10 +13,11 @@ import sys
 import threading
 import time
 from collections import Counter, deque
+from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from dxray.sdk import context, wide
+from dxray.sdk import context
 from dxray.sdk.chunk import encode
 from dxray.sdk.guard import guard, logger
 from dxray.sdk.losses import Losses
@@ -36,7 +37,8 @@ if TYPE_CHECKING:
 FLUSH_S = 0.2
 HEARTBEAT_S = 10.0
 BATCH_BYTES = 4 * 1024 * 1024  # of encoded records, before compression
-BEHIND_BYTES = 16 * 1024 * 1024  # encoded, not flushed yet: from here on a chunk of a caller's waits a moment
+WAKE_BYTES = 16 * 1024 * 1024  # of memory that waits to be flushed: more, and it is flushed at once
+BEHIND_BYTES = 32 * 1024 * 1024  # and from here on a chunk of a caller's waits a moment
 PENDING_BYTES = 64 * 1024 * 1024  # and from here on what comes is lost
 YIELD_S = 0.005  # the interpreter's own switch interval
 FEW = 32  # runs and steps of a batch that are remembered with it; of more, the batch itself is read should it be lost
@@ -48,15 +50,19 @@ class DeliveryError(RuntimeError):
     """A run could not be delivered in time; raised only with `offline_mode="strict"`."""
 
 
+Encoder = Callable[[Events], list[tuple[bytes, int]]]  # records, each with its number of events
+
+
 class Pending(NamedTuple):
     """A record that waits to be flushed, and what matters of it should it be lost."""
 
     record: bytes | Events
-    size: int
+    size: int  # about; of what is not encoded yet, in memory
     run_id: str
     step_id: str | None = None
     events: int = 0
     loss: Loss | None = None
+    encoder: Encoder | None = None
 
 
 class Channel:
@@ -114,9 +120,9 @@ class Channel:
         """Take one encoded record."""
         self._take(Pending(record, len(record), run_id, step_id, events))
 
-    def put_later(self, event: Events, n: int, size: int) -> None:
-        """Take the columns of `n` events, about `size` bytes, to be encoded when they are flushed."""
-        self._take(Pending(event, size, event.run_id, event.step_id, n))
+    def put_later(self, event: Events, encoder: Encoder, n: int, size: int) -> None:
+        """Take the columns of `n` events, about `size` bytes, to be encoded by `encoder` when they are flushed."""
+        self._take(Pending(event, size, event.run_id, event.step_id, n, None, encoder))
 
     def lose(self, cause: str, n: int, run_id: str, step_id: str | None = None) -> None:
         """Count what could not be recorded; the run says so."""
@@ -135,7 +141,7 @@ class Channel:
                 return
             self._pending.append(one)
             self._pending_bytes += one.size
-        if self._pending_bytes > BATCH_BYTES:
+        if self._pending_bytes > WAKE_BYTES:
             self._wake.set()
 
     def opened(self, run: Run) -> None:
@@ -263,21 +269,20 @@ class Channel:
 
     def _pack_one(self) -> None:
         """One batch of what waits, and of what was lost meanwhile."""
-        taken: list[Pending] = []
+        parts: list[tuple[bytes, Pending]] = []
         size = 0
         while self._pending and size < BATCH_BYTES:
-            taken.append(self._pending.popleft())
-            size += taken[-1].size
-        with self._room:
-            self._pending_bytes -= size
-            self._room.notify_all()
-        parts: list[tuple[bytes, Pending]] = []
-        for one in taken:
+            one = self._pending.popleft()
             try:
-                parts += self._encoded(one)
+                encoded = self._encoded(one)
+                size += sum(len(record) for record, _ in encoded)
+                parts += encoded
             except Exception as error:
                 guard.caught(error)
                 self._lost.add("not_encoded", one.events, one.run_id, one.step_id)
+            with self._room:
+                self._pending_bytes -= one.size
+                self._room.notify_all()
         if parts:
             self._emit([*parts, *self._untold()])
 
@@ -285,7 +290,8 @@ class Channel:
         event = one.record
         if isinstance(event, bytes):
             return [(event, one)]
-        records = wide.records(event)
+        assert one.encoder is not None  # `put_later` was given it
+        records = one.encoder(event)
         self._lost.add("truncated", sum(map(is_cut, event.marks.values())), one.run_id, one.step_id)
         return [(record, one._replace(record=b"", events=n)) for record, n in records]
 

@@ -1,7 +1,7 @@
 """A step's rows, from the list they are appended to until they are on their way.
 
-Every 512 rows the caller encodes them (`_spill`), so a step of ten million items holds no more in
-memory than a step of a thousand. What is left when the step ends is encoded in the background.
+Every 512 rows the caller hands them to the channel (`_spill`), to be encoded in the background, so a
+step of ten million items holds no more in memory than a step of a thousand.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 from dxray.sdk import context
 from dxray.sdk.capture import FULL_EVENTS, Sampler
-from dxray.sdk.chunk import NOTE, WIDTH, Row, encode_rows
+from dxray.sdk.chunk import NOTE, WIDTH, Row, columns_of, records, size_of
 from dxray.sdk.fields import START_US, Fields, error_text, now_us
 from dxray.sdk.guard import guard
-from dxray.wire.records import AnyRecord, Decision
+from dxray.wire.records import AnyRecord, Decision, Events
 from dxray.wire.records import Step as StepRecord
 
 if TYPE_CHECKING:
@@ -100,39 +100,39 @@ class Ledger(Fields):
             self._spill()
 
     def _spill(self, wait: bool = False) -> bool:
-        """Encode the oldest rows and hand them to the channel; False where another thread is doing so."""
+        """Hand the oldest rows to the channel; False where another thread is doing so."""
         # With a bound: a signal's handler that flushes may have interrupted the very thread that holds it.
         if not self._lock.acquire(timeout=HANDLER_S if wait else 0):
             return False
         try:
-            records = self._encoded()
+            event = self._chunk()
         finally:
             self._lock.release()
-        # failpoint: chunk.encoded
-        for record, n in records:
-            self._run._channel.put(record, n, self._run.run_id, self.step_id)
-        if records and self._recorded:
-            self._run._channel.ended(self)  # said after the step's end: it is counted anew
+        # failpoint: chunk.taken
+        if event is not None:
+            self._run._channel.put_later(event, records, len(event.ops), size_of(event))
+            if self._recorded:
+                self._run._channel.ended(self)  # said after the step's end: it is counted anew
         return True
 
-    def _encoded(self) -> list[tuple[bytes, int]]:
-        """The oldest rows as records, and their numbers of events."""
+    def _chunk(self) -> Events | None:
+        """The oldest rows, as columns."""
         rows = self._rows
         chunk = rows[:ROOM]
         if not chunk:
-            return []
+            return None
         while self._noted and rows[len(chunk) : len(chunk) + 1] == [NOTE]:
             chunk = rows[: len(chunk) + WIDTH]  # a row and its notes stay together
         del rows[: len(chunk)]  # appends go to the end meanwhile, so nothing is lost between the two
         try:
-            records = encode_rows(self, chunk)
+            event = columns_of(self, chunk)
         except Exception:
             self._lost("not_encoded", len(chunk) // WIDTH)
             raise
-        self._emitted += sum(n for _, n in records)
+        self._emitted += len(event.ops)
         if self._capture != "full":
             self._sample_from_here()
-        return records
+        return event
 
     def _sample_from_here(self) -> None:
         """Past the first events of an `auto` step, evidence is sampled."""

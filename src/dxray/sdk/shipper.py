@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from dxray.sdk.segment import Segment
     from dxray.sdk.transport import Transport
 
-THREADS = 2  # the server decodes one batch while it inserts another
+THREADS = 4  # the server decodes some batches while it inserts others
 BACKOFF_S = 0.5
 BACKOFF_CAP_S = 30.0
 LOG_EVERY_S = 60.0

@@ -85,7 +85,7 @@ def _put(step: Ledger, op: int, ids: Any, a: Any, columns: dict[str, Any]) -> No
             step._sample_from_here()
     # Encoded in the background: what is here is a snapshot already.
     size = size_of(event.ids) + sum(map(size_of, (event.wide or {}).values())) + size_of(event.a)
-    step._run._channel.put_later(event, n, size)
+    step._run._channel.put_later(event, records, n, size)
 
 
 def records(event: Events) -> list[tuple[bytes, int]]:

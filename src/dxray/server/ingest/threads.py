@@ -156,37 +156,25 @@ class Ingest:
                 self._decode_into(group, submission)
                 if group.part_rows >= PART_ROWS:
                     build_part(group, self._book, self._pipelines)
-                if self.waiting and not self._is_enough(group):
-                    continue
-            if group.submissions and self._may_hand_over(group):
+            elif group.submissions:
                 build_part(group, self._book, self._pipelines)
                 self._hand_over(group)
                 group = Group()
-            elif submission is None and not group.submissions:
+            else:
                 self._hand_over(None)
                 return
 
     def _take(self, group: Group) -> Submission | None:
-        """The next submission; None when there is none and the group can go, or all is done."""
+        """The next submission for the group; None when it is to go, or when it is empty and all is done."""
         with self._changed:
             while True:
-                if self.waiting and group.rows < self._group_rows:
+                idle = self._ready is None and not self._committing
+                is_full = group.rows >= self._group_rows
+                if self.waiting and not is_full and not (idle and group.rows >= ENOUGH_ROWS):
                     return self.waiting.take()
-                if group.submissions and (self._is_idle() or self._closing):
-                    return None
-                if self._closing and not self.waiting:
+                if is_full or self._closing or (idle and group.submissions):
                     return None
                 self._changed.wait()
-
-    def _is_enough(self, group: Group) -> bool:
-        return group.rows >= self._group_rows or (group.rows >= ENOUGH_ROWS and self._is_idle())
-
-    def _may_hand_over(self, group: Group) -> bool:
-        with self._changed:
-            return self._is_idle() or group.rows >= self._group_rows or self._closing
-
-    def _is_idle(self) -> bool:
-        return self._ready is None and not self._committing
 
     def _hand_over(self, group: Group | None) -> None:
         """Give the commit thread its next group, when it has taken the one before; None is the end."""
@@ -327,6 +315,8 @@ class Ingest:
             for key, seqs in producers.items():
                 self._sequences.add(key, seqs)
             followers = [self._forget(s) for s in submissions]
+            self._committing = False  # before anybody is answered, and sends the next: what is decoded goes first
+            self._changed.notify_all()
         # failpoint: ingest.remembered
         for submission, following in zip(submissions, followers, strict=True):
             if isinstance(submission.receipt, Receipt):
