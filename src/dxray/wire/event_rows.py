@@ -174,11 +174,18 @@ class EventRows:
     def _evidence(self) -> EvidenceArrays:
         c = self.c
         arrays = EvidenceArrays(self.book)
+        by_key: dict[tuple[Scope, tuple[str, ...]], list[tuple[Ints, list[Any]]]] = {}
         for chunk, scope, start in zip(c.all, c.scopes, c.starts.tolist(), strict=True):
             if chunk.b is not None:
                 self._evidence_by_row(arrays, scope, start, chunk)
             if chunk.wide:
-                self._evidence_by_key(arrays, scope, start, chunk)
+                columns = {without_nul(key): column for key, column in chunk.wide.items()}
+                keys = tuple(sorted(columns))
+                numbers = chunk.wide_rows if chunk.wide_rows is not None else np.arange(len(chunk.ops))
+                rows = np.array(numbers, dtype=np.intp) + start
+                by_key.setdefault((scope, keys), []).append((rows, [columns[key] for key in keys]))
+        for (scope, keys), parts in by_key.items():
+            self._evidence_by_key(arrays, scope, keys, parts)
         self._rule_evidence(arrays)
         return arrays
 
@@ -192,13 +199,20 @@ class EventRows:
         if values:
             arrays.add(scope, rows, values)
 
-    def _evidence_by_key(self, arrays: EvidenceArrays, scope: Scope, start: int, chunk: Events) -> None:
-        by_key = {without_nul(key): column for key, column in (chunk.wide or {}).items()}
-        numbers = chunk.wide_rows if chunk.wide_rows is not None else np.arange(len(chunk.ops))
-        rows = np.array(numbers, dtype=np.intp) + start
-        keys = tuple(sorted(by_key))
-        columns = [evidence_column(by_key[key], self.book.class_of_null(scope, key)) for key in keys]
-        arrays.add_columns(scope, rows, keys, columns)
+    def _evidence_by_key(
+        self, arrays: EvidenceArrays, scope: Scope, keys: tuple[str, ...], parts: list[tuple[Ints, list[Any]]]
+    ) -> None:
+        if len(parts) > 1 and all(type(column) is list for _, columns in parts for column in columns):
+            joined = [
+                list(chain.from_iterable(pieces)) for pieces in zip(*(columns for _, columns in parts), strict=True)
+            ]
+            parts = [(np.concatenate([rows for rows, _ in parts]), joined)]  # a column costs as much as many values
+        for rows, opened in parts:
+            columns = [
+                evidence_column(column, self.book.class_of_null(scope, key))
+                for key, column in zip(keys, opened, strict=True)
+            ]
+            arrays.add_columns(scope, rows, keys, columns)
 
     def _rule_evidence(self, arrays: EvidenceArrays) -> None:
         """The observed values of rules, under the rule's field. They are ledger: False is a value here."""

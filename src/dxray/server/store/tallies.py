@@ -8,7 +8,8 @@ go on, and a tie across the cut-off is left undecided. What was produced, and no
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import astuple, dataclass, field
+from dataclasses import dataclass, field, fields
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -47,6 +48,8 @@ class Counts:
     reasons: list[str] = field(default_factory=list)
     reason_counts: list[int] = field(default_factory=list)
 
+
+_in_order = attrgetter(*(one.name for one in fields(Counts)))  # `astuple` would copy every number
 
 COUNTS = (
     "recorded_events", "entered", "produced", "accepted", "rejected", "selected", "outranked", "merged", "consumed",
@@ -318,7 +321,7 @@ def _rate(c: Counts, d: Declared, input_count: int | None, said_rejected: int) -
 
 def table(rows: Sequence[tuple[StepKey, Counts, Declared]]) -> pa.Table:
     """Rows of the table `tallies`."""
-    made = [(*key, row_key(*key), *astuple(counts), *facts(counts, declared)) for key, counts, declared in rows]
+    made = [(*key, row_key(*key), *_in_order(counts), *facts(counts, declared)) for key, counts, declared in rows]
     columns = zip(*made, strict=True)
     return pa.Table.from_arrays(
         [pa.array(column, one.type) for column, one in zip(columns, _SCHEMA, strict=True)], schema=_SCHEMA
