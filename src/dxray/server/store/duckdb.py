@@ -74,6 +74,7 @@ class DuckStore:
         self._db = _open(self._path, wait, {"memory_limit": memory_limit, "threads": threads or _half_the_cores()})
         self._writer = self._cursor()
         self._write = threading.Lock()
+        self._readers: list[duckdb.DuckDBPyConnection] = []  # that nobody uses now
         self._closed = False
         self._opened_at = int(clock() * 1e6)
         self._heard: dict[str, dict[str, int]] = {}  # since then: by project and producer, when it spoke last
@@ -204,20 +205,33 @@ class DuckStore:
         return int((self._clock() - self._abandoned_after) * 1e6)
 
     def _query(self, sql: str, values: Mapping[str, Any] | None = None, schema: pa.Schema | None = None) -> pa.Table:
-        with _errors():
+        with _errors(), self._reading() as cursor:
+            if schema is None:
+                return duck_commit.query(cursor, sql, values)
+            # A query with an Arrow answer is planned twice, which costs more than a few hundred rows.
+            columns = list(zip(*cursor.execute(sql, dict(values or {})).fetchall(), strict=True))
+            if not columns:
+                return schema.empty_table()
+            return pa.Table.from_arrays(
+                [pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)], schema=schema
+            )
+
+    @contextmanager
+    def _reading(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A cursor of one's own. It is kept for the next reader, because a new one costs as much as a small query."""
+        try:
+            cursor = self._readers.pop()
+        except IndexError:
             cursor = self._cursor()
-            try:
-                if schema is None:
-                    return duck_commit.query(cursor, sql, values)
-                # A query with an Arrow answer is planned twice, which costs more than a few hundred rows.
-                columns = list(zip(*cursor.execute(sql, dict(values or {})).fetchall(), strict=True))
-                if not columns:
-                    return schema.empty_table()
-                return pa.Table.from_arrays(
-                    [pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)], schema=schema
-                )
-            finally:
-                cursor.close()
+        try:
+            yield cursor
+        except BaseException:
+            cursor.close()
+            raise
+        if self._closed:
+            cursor.close()
+        else:
+            self._readers.append(cursor)
 
     def _cursor(self) -> duckdb.DuckDBPyConnection:
         try:
@@ -258,8 +272,8 @@ class DuckStore:
         with self._write:
             if not self._closed:
                 self._closed = True
-                self._writer.close()
-                self._db.close()
+                for connection in (*self._readers, self._writer, self._db):
+                    connection.close()
 
 
 class DuckReader:
