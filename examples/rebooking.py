@@ -34,7 +34,7 @@ import duckdb
 from dxray import Client, XRay
 from dxray.client import DEFAULT_URL, ClientError
 from dxray.demo import WIDTH, show, what_next
-from dxray.wire.printed import why_lines
+from dxray.wire.printed.why import why_lines
 from dxray.wire.text import Line, wrap
 
 PIPELINE = "rebooking"

@@ -17,9 +17,9 @@ from urllib.parse import quote, urlencode, urlsplit
 
 import msgspec
 
-from dxray.wire.answers import Answer, Event, Pipeline, Posted, Run, Runs, Steps, Why
+from dxray.wire.answers import Answer, Event, Pipeline, Pipelines, Posted, Run, Runs, Steps, Why
 from dxray.wire.ids import is_run_id
-from dxray.wire.text import clean, plain, to_html
+from dxray.wire.text import clean
 
 if TYPE_CHECKING:
     import subprocess
@@ -52,34 +52,6 @@ class ServerNotReachable(ClientError):
 
     def __init__(self, detail: str) -> None:
         super().__init__(0, {"title": "Server not reachable", "detail": detail})
-
-
-class StepsPage(Steps):
-    """A page of steps that prints one a line."""
-
-    def __str__(self) -> str:
-        from dxray.wire.printed_run import steps_lines
-
-        return plain(steps_lines(self))
-
-    def _repr_html_(self) -> str:
-        from dxray.wire.printed_run import steps_lines
-
-        return to_html(steps_lines(self))
-
-
-class Pipelines(list[Pipeline]):
-    """The pipelines, printed one a line."""
-
-    def __str__(self) -> str:
-        from dxray.wire.printed_run import pipelines_lines
-
-        return plain(pipelines_lines(self))
-
-    def _repr_html_(self) -> str:
-        from dxray.wire.printed_run import pipelines_lines
-
-        return to_html(pipelines_lines(self))
 
 
 class Client:
@@ -149,7 +121,7 @@ class Client:
     ) -> Steps:
         """A page of steps across runs, newest first. Rates lie in 0..1, and the limits are strict."""
         return self._ask(
-            StepsPage,
+            Steps,
             "/steps",
             step_type=step_type,
             name=name,

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 from dxray import Client, XRay, configure, local
 from dxray.client import DEFAULT_URL, ClientError
-from dxray.wire.printed import why_lines
+from dxray.wire.printed.why import why_lines
 from dxray.wire.text import Line, duration, plain, wrap
 
 if TYPE_CHECKING:

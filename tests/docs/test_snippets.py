@@ -201,7 +201,7 @@ def test_every_dxray_command_finds_something(
 
 def test_the_answer_shown_in_the_readme_is_the_demos(story: tuple[Client, demo.Recorded]) -> None:
     client, wrong = story
-    from dxray.wire.printed import why_lines
+    from dxray.wire.printed.why import why_lines
     from dxray.wire.text import plain
 
     printed = [line.rstrip() for line in plain(why_lines(client.why(wrong.run_id, wrong.selected.id), 80)).splitlines()]

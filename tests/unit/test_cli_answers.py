@@ -8,8 +8,8 @@ import msgspec
 import pytest
 
 from dxray.wire.answers import Run, Runs, Step, Why
-from dxray.wire.printed import why_lines
-from dxray.wire.printed_run import CAUSES, run_lines
+from dxray.wire.printed.runs import CAUSES, run_lines
+from dxray.wire.printed.why import why_lines
 from dxray.wire.records import VALUE_LOSSES
 from dxray.wire.text import cells
 from tests.unit import cli_answers as answers

@@ -12,7 +12,7 @@ from dxray.cli.options import ApiKey, ApiUrl, AsJson, Limit, Pipeline, Query, Re
 from dxray.cli.render import READABLE, Column, console, print_json, print_lines, table
 from dxray.client import Client, ClientError
 from dxray.wire.answers import Run
-from dxray.wire.printed_run import error_text, lost_events, run_lines, status_span
+from dxray.wire.printed.runs import error_text, lost_events, run_lines, status_span
 from dxray.wire.text import Line, Span, age, clean, duration, number
 
 Status = Literal["running", "waiting", "completed", "failed", "abandoned"]

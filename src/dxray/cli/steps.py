@@ -11,7 +11,7 @@ from dxray.cli.render import Column, console, print_json, print_lines, table
 from dxray.cli.runs import meant_instead, more
 from dxray.client import Client
 from dxray.wire.answers import Step
-from dxray.wire.printed_run import rejected
+from dxray.wire.printed.runs import rejected
 from dxray.wire.text import Line, Span, clean, duration, number
 
 

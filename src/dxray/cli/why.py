@@ -10,7 +10,7 @@ from dxray.cli.options import ApiKey, ApiUrl, AsJson, Refusal, RunId
 from dxray.cli.render import READABLE, console, print_json, print_lines
 from dxray.cli.runs import which
 from dxray.client import Client
-from dxray.wire.printed import why_lines
+from dxray.wire.printed.why import why_lines
 
 
 def why(

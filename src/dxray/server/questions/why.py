@@ -19,7 +19,7 @@ from dxray.server.reasoning.shown import Row, parsed
 from dxray.server.reasoning.similar import named, nearest_items
 from dxray.server.store.base import Reader
 from dxray.wire.predicates import margin
-from dxray.wire.printed_run import error_text
+from dxray.wire.printed.runs import error_text
 from dxray.wire.records import VALUE_LOSSES
 
 _OF_RUN = ("run_id", "pipeline", "status", "error", "request_hash")

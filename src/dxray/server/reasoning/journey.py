@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from dxray.server.reasoning.flow import Flow, Stage
-from dxray.wire.printed_run import CAUSES
+from dxray.wire.printed.runs import CAUSES
 
 KEPT = frozenset(("produced", "accepted", "selected"))
 DROPPED = frozenset(("rejected", "outranked", "merged", "consumed"))

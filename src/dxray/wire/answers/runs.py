@@ -1,41 +1,14 @@
-"""What a server answers, typed. Fields that a server does not send are None or empty; fields not known here are kept.
-
-The names are those of the JSON. `to_dict()` gives the JSON as it came, so that nothing is lost between
-versions; `str()` gives what a person wants to read, and a notebook shows runs and whys in colour.
-"""
+"""Runs, steps, pipelines and events, as a server answers them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar, Self, cast
+from collections.abc import Iterator
+from typing import Any, ClassVar
 
 import msgspec
 
-
-class Answer(msgspec.Struct, kw_only=True, dict=True, repr_omit_defaults=True):
-    """Base of all answers."""
-
-    # Fields that hold answers: their own JSON is kept with them too.
-    _nested: ClassVar[tuple[str, ...]] = ()
-
-    @classmethod
-    def read(cls, raw: Mapping[str, Any]) -> Self:
-        """The answer in decoded JSON. Raises `msgspec.ValidationError` where a field has another type than it must."""
-        # A null says no more than an absent field, and lets every field be optional.
-        answer = msgspec.convert({name: value for name, value in raw.items() if value is not None}, cls)
-        answer._keep(raw)
-        return answer
-
-    def _keep(self, raw: Mapping[str, Any]) -> None:
-        self.__dict__["_raw"] = raw
-        for name in self._nested:
-            for child, child_raw in zip(getattr(self, name), raw.get(name) or (), strict=False):
-                child._keep(child_raw)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The JSON as the server sent it; for an answer made by hand, its fields."""
-        raw = self.__dict__.get("_raw")
-        return dict(raw) if raw is not None else cast("dict[str, Any]", msgspec.to_builtins(self))
+from dxray.wire.answers.base import Answer, Page, Printed
+from dxray.wire.text import Line, plain, to_html
 
 
 class Edge(Answer):
@@ -95,7 +68,7 @@ class Step(Answer):
         return self.step_name or self.name or self.step_id
 
 
-class Run(Answer):
+class Run(Printed):
     """One execution of a pipeline. In lists `input`, `output`, `steps` and more are absent."""
 
     _nested: ClassVar[tuple[str, ...]] = ("steps",)
@@ -122,26 +95,13 @@ class Run(Answer):
     url: str | None = None
     steps: list[Step] = []
 
-    def __str__(self) -> str:
-        from dxray.wire import text
-        from dxray.wire.printed_run import run_lines
+    def _lines(self, width: int) -> list[Line]:
+        from dxray.wire.printed.runs import run_lines
 
-        return text.plain(run_lines(self))
-
-    def _repr_html_(self) -> str:
-        from dxray.wire import text
-        from dxray.wire.printed_run import run_lines
-
-        return text.to_html(run_lines(self, width=120))
+        return run_lines(self, width)
 
 
-class _Page(Answer):
-    total: int | None = None
-    limit: int | None = None
-    offset: int | None = None
-
-
-class Runs(_Page):
+class Runs(Page, Printed):
     """A page of runs, newest first."""
 
     _nested: ClassVar[tuple[str, ...]] = ("runs",)
@@ -157,14 +117,13 @@ class Runs(_Page):
     def __getitem__(self, index: int) -> Run:
         return self.runs[index]
 
-    def __str__(self) -> str:
-        from dxray.wire import text
-        from dxray.wire.printed_run import runs_lines
+    def _lines(self, width: int) -> list[Line]:
+        from dxray.wire.printed.runs import runs_lines
 
-        return text.plain(runs_lines(self))
+        return runs_lines(self)
 
 
-class Steps(_Page):
+class Steps(Page, Printed):
     """A page of steps across runs, newest first."""
 
     _nested: ClassVar[tuple[str, ...]] = ("steps",)
@@ -180,6 +139,11 @@ class Steps(_Page):
     def __getitem__(self, index: int) -> Step:
         return self.steps[index]
 
+    def _lines(self, width: int) -> list[Line]:
+        from dxray.wire.printed.runs import steps_lines
+
+        return steps_lines(self)
+
 
 class Pipeline(Answer):
     """A pipeline, with its health."""
@@ -194,6 +158,20 @@ class Pipeline(Answer):
     last_run_at: str | None = None
     last_run: Any = None
     worst_step: Any = None
+
+
+class Pipelines(list[Pipeline]):
+    """The pipelines, printed one a line."""
+
+    def __str__(self) -> str:
+        from dxray.wire.printed.runs import pipelines_lines
+
+        return plain(pipelines_lines(self))
+
+    def _repr_html_(self) -> str:
+        from dxray.wire.printed.runs import pipelines_lines
+
+        return to_html(pipelines_lines(self))
 
 
 class Event(Answer):
@@ -227,90 +205,3 @@ class Posted(Answer):
     run_id: str
     created: bool = True
     message: str | None = None
-
-
-class Predicate(Answer):
-    """A rule as it met an item. A negative `margin` is how far the item was outside."""
-
-    field: str | None = None
-    op: str | None = None
-    threshold: Any = None
-    observed: Any = None
-    margin: float | None = None
-
-
-class Stop(Answer):
-    """One step of an item's journey, and what became of the item there."""
-
-    step_id: str | None = None
-    step_name: str | None = None
-    step_type: str | None = None
-    attempt: int | None = None
-    outcome: str | None = None
-    reason: str | None = None
-    evidence: Any = None
-    score: float | None = None
-    parts: Any = None
-    evidence_state: str | None = None
-    by: str | None = None
-    superseded: bool | None = None
-
-
-class Ancestor(Answer):
-    """An item or a value that another came from."""
-
-    item_id: str = ""
-    name: str | None = None
-    step_name: str | None = None
-    also_from: list[Any] | None = None
-
-
-class Unknown(Answer):
-    """Why something cannot be said."""
-
-    cause: str | None = None
-    detail: str | None = None
-
-
-class Why(Answer):
-    """What became of one item in one run, and why. Fields that do not apply to the verdict are None."""
-
-    _nested: ClassVar[tuple[str, ...]] = ("journey", "lineage")
-
-    run_id: str
-    pipeline: str | None = None
-    run_status: str | None = None
-    item_id: str = ""
-    name: str | None = None
-    verdict: str = ""
-    step_id: str | None = None
-    step_name: str | None = None
-    reason: str | None = None
-    predicate: Predicate | None = None
-    rank: int | None = None
-    scored: int | None = None
-    cutoff: int | None = None
-    gap: float | None = None
-    into: Any = None
-    expanded: int | None = None
-    not_evaluated: list[Any] | None = None
-    lost_at: Any = None
-    sentence: str = ""
-    journey: list[Stop] = []
-    lineage: list[Ancestor] = []
-    twin: Any = None
-    unknown: Unknown | None = None
-    hint: str | None = None
-    did_you_mean: Any = None
-
-    def __str__(self) -> str:
-        from dxray.wire import text
-        from dxray.wire.printed import why_lines
-
-        return text.plain(why_lines(self))
-
-    def _repr_html_(self) -> str:
-        from dxray.wire import text
-        from dxray.wire.printed import why_lines
-
-        return text.to_html(why_lines(self, width=120))
