@@ -11,7 +11,7 @@ export UV_PROJECT_ENVIRONMENT := $(VENV)
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock demo test faults faults-long fuzz lint fmt bench-sdk bench-ingest bench-query clean
+.PHONY: help setup lock demo test faults faults-long fuzz oracles lint fmt bench-sdk bench-ingest bench-query clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -48,6 +48,9 @@ faults: setup ## Kills, forks, broken networks and disks: a table of what was to
 
 faults-long: setup ## The same in its long forms: about an hour
 	$(BIN)/python -m tests.faults --long $(ARGS)
+
+oracles: setup ## The answers against what is known to be true, with full counts: a table (ARGS="why diff" for some)
+	$(BIN)/python -m tests.oracles $(ARGS)
 
 lint: setup ## Style, types, the import rule, sizes
 	$(BIN)/ruff check

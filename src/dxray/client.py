@@ -17,7 +17,24 @@ from urllib.parse import quote, urlencode, urlsplit
 
 import msgspec
 
-from dxray.wire.answers import Answer, Event, Pipeline, Pipelines, Posted, Run, Runs, Steps, Why
+from dxray.wire.answers import (
+    Answer,
+    Blame,
+    Diff,
+    Event,
+    Funnel,
+    Items,
+    Labels,
+    Lineage,
+    Pipeline,
+    Pipelines,
+    Posted,
+    Run,
+    Runs,
+    Steps,
+    Why,
+    WhyRank,
+)
 from dxray.wire.ids import is_run_id
 from dxray.wire.text import clean
 
@@ -162,6 +179,51 @@ class Client:
     def why(self, run_id: str, item: str | int) -> Why:
         """What became of an item in a run, and why."""
         return self._ask(Why, _run_path(run_id) + "/why", item=str(item))
+
+    def why_rank(self, run_id: str, item: str | int, over: str | int) -> WhyRank:
+        """Why an item stands before or behind another in a run, and what would swap them."""
+        return self._ask(WhyRank, _run_path(run_id) + "/why-rank", item=str(item), over=str(over))
+
+    def funnel(self, run_id: str) -> Funnel:
+        """Where the items of a run went: in, out and lost, by step and between steps."""
+        return self._ask(Funnel, _run_path(run_id) + "/funnel")
+
+    def lineage(self, run_id: str, item: str | int) -> Lineage:
+        """What an item came from, back to the beginning, and what came of it."""
+        return self._ask(Lineage, _run_path(run_id) + "/lineage", item=str(item))
+
+    def items(self, id: str | int | None = None, *, name: str | None = None, limit: int | None = None) -> Items:
+        """An item across runs, newest first, by its id or by its name."""
+        return self._ask(Items, "/items", id=None if id is None else str(id), name=name, limit=limit)
+
+    def diff(self, a: str, b: str) -> Diff:
+        """Where two runs parted, and what became of what."""
+        return self._ask(Diff, "/diff", a=a, b=b)
+
+    def blame(
+        self,
+        pipeline: str | None = None,
+        *,
+        since: str | datetime | None = None,
+        until: str | datetime | None = None,
+        q: str | None = None,
+    ) -> Blame:
+        """Which steps are to blame for what labels say was wrong."""
+        return self._ask(Blame, "/blame", pipeline=pipeline, since=since, until=until, q=q)
+
+    def labels(self, run_id: str) -> Labels:
+        """The labels of a run that stand."""
+        return self._ask(Labels, _run_path(run_id) + "/labels")
+
+    def label(self, run_id: str, label: str, item: str | int | None = None, note: str | None = None) -> Labels:
+        """Say of a run that it was `good` or `bad`, or of an item that it was `expected`, `wrong` or to `keep`."""
+        said = {"label": label, "item_id": None if item is None else str(item), "note": note}
+        body = json.dumps({name: value for name, value in said.items() if value is not None}).encode()
+        return _typed(Labels, self._send("POST", _run_path(run_id) + "/labels", body)[1])
+
+    def unlabel(self, run_id: str, number: int) -> Labels:
+        """Take back a label of a run, by its number."""
+        return _typed(Labels, self._send("DELETE", f"{_run_path(run_id)}/labels/{number}")[1])
 
     # Recording and operations
 

@@ -11,7 +11,25 @@ from pathlib import Path
 from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 
-from dxray.server.api import events, health, ingest, metrics, page, pipelines, problems, runs, steps, why
+from dxray.server.api import (
+    blame,
+    diff,
+    events,
+    funnel,
+    health,
+    ingest,
+    items,
+    labels,
+    lineage,
+    metrics,
+    page,
+    pipelines,
+    problems,
+    runs,
+    steps,
+    why,
+    why_rank,
+)
 from dxray.server.api.documents import describe
 from dxray.server.api.guard import Guard
 from dxray.server.api.parts import Parts
@@ -21,6 +39,10 @@ from dxray.server.settings import VERSION, Settings, load
 from dxray.server.store.duckdb import DuckStore
 
 __all__ = ["create_app", "prepare"]
+
+
+_QUESTIONS = (why, why_rank, funnel, lineage, items, diff, blame)
+_RESOURCES = (runs, events, *_QUESTIONS, labels, ingest, steps, pipelines, health, metrics, page)
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -53,7 +75,24 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
     )
-    for resource in (runs, events, why, ingest, steps, pipelines, health, metrics, page):
+    for resource in (
+        runs,
+        events,
+        why,
+        why_rank,
+        funnel,
+        lineage,
+        items,
+        diff,
+        labels,
+        blame,
+        ingest,
+        steps,
+        pipelines,
+        health,
+        metrics,
+        page,
+    ):
         app.include_router(resource.router)
     problems.install(app)
     describe(app)

@@ -98,6 +98,9 @@ def pad(text: str, width: int, right: bool = False) -> str:
     return fill + text if right else text + fill
 
 
+WIDTH = 100  # of a layout, where nobody says how wide the page is
+
+
 class Span(NamedTuple):
     """A piece of a line. Its text is clean."""
 

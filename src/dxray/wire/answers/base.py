@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Self, cast
 
 import msgspec
 
-from dxray.wire.text import Line, plain, to_html
+from dxray.wire.text import WIDTH, Line, plain, to_html
 
 
 class Answer(msgspec.Struct, kw_only=True, dict=True, repr_omit_defaults=True):
@@ -48,7 +48,7 @@ class Printed(Answer):
         raise NotImplementedError
 
     def __str__(self) -> str:
-        return plain(self._lines(100))
+        return plain(self._lines(WIDTH))
 
     def _repr_html_(self) -> str:
         return to_html(self._lines(120))

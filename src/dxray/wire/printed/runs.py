@@ -8,10 +8,11 @@ from datetime import datetime
 from typing import Any
 
 from dxray.wire.answers import Pipeline, Run, Runs, Step, Steps
-from dxray.wire.printed.why import WIDTH, ask_next, why_command
+from dxray.wire.printed.why import ask_next, why_command
 from dxray.wire.records import VALUE_LOSSES
 from dxray.wire.text import (
     DASH,
+    WIDTH,
     Line,
     Span,
     Style,

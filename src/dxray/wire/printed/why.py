@@ -9,6 +9,7 @@ from typing import Any
 from dxray.wire.answers import Predicate, Stop, Why
 from dxray.wire.text import (
     DASH,
+    WIDTH,
     Line,
     Span,
     Style,
@@ -24,7 +25,6 @@ from dxray.wire.text import (
     wrap,
 )
 
-WIDTH = 100
 MOST_ITEMS = 6
 
 OUTCOME: dict[str, tuple[str, Style]] = {

@@ -1,0 +1,1 @@
+"""`dxray diff A B`."""

@@ -1,0 +1,1 @@
+"""`dxray funnel RUN`."""

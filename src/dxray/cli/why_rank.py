@@ -1,0 +1,1 @@
+"""`dxray why-rank RUN ITEM OVER`."""

@@ -1,0 +1,7 @@
+"""`/lineage`."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+router = APIRouter(tags=["questions"])
