@@ -40,7 +40,6 @@ from dxray.server.store.duckdb import DuckStore
 
 __all__ = ["create_app", "prepare"]
 
-
 _QUESTIONS = (why, why_rank, funnel, lineage, items, diff, blame)
 _RESOURCES = (runs, events, *_QUESTIONS, labels, ingest, steps, pipelines, health, metrics, page)
 
@@ -75,24 +74,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
     )
-    for resource in (
-        runs,
-        events,
-        why,
-        why_rank,
-        funnel,
-        lineage,
-        items,
-        diff,
-        labels,
-        blame,
-        ingest,
-        steps,
-        pipelines,
-        health,
-        metrics,
-        page,
-    ):
+    for resource in _RESOURCES:
         app.include_router(resource.router)
     problems.install(app)
     describe(app)
