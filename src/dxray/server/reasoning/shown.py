@@ -15,12 +15,12 @@ _raw = msgspec.json.Decoder(msgspec.Raw).decode
 _encode = msgspec.json.Encoder(enc_hook=str).encode
 
 
-def when(micros: int | None) -> str | None:
-    """Microseconds since 1970 as RFC 3339 in UTC; null for what no calendar holds."""
+def when(micros: int | None) -> datetime | None:
+    """Microseconds since 1970 as a time in UTC, written as RFC 3339; null for what no calendar holds."""
     if micros is None:
         return None
     try:
-        return (_EPOCH + timedelta(microseconds=micros)).isoformat().replace("+00:00", "Z")
+        return _EPOCH + timedelta(microseconds=micros)
     except OverflowError:
         return None
 
