@@ -17,7 +17,7 @@ from tests.faults.rows import Result
 # A queue that is full soon.
 SDK = {
     "sets": {
-        "dxray.sdk.channel.PENDING_BYTES": 60_000,
+        "dxray.sdk.memory.PENDING_BYTES": 60_000,
         "dxray.sdk.channel.BEHIND_BYTES": 40_000,
         "dxray.sdk.outbox.MEMORY_BYTES": 12_000,
         "dxray.sdk.channel.BATCH_BYTES": 20_000,

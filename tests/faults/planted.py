@@ -106,8 +106,8 @@ BUGS = (
         (
             (
                 CHANNEL,
-                "        self._pending: deque[Pending] = deque()\n",
-                '        self._pending: deque[Pending] = getattr(self, "_pending", None) or deque()\n',
+                "        self._pending = Memory()\n",
+                '        self._pending = getattr(self, "_pending", None) or Memory()\n',
             ),
             (
                 CHANNEL,

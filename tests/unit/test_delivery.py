@@ -373,7 +373,7 @@ def test_a_full_queue_loses_nothing_while_the_flusher_gets_on(
 ) -> None:
     xray = XRay("p", api_url=server.url, spool_dir=str(tmp_path), capture="full")
     monkeypatch.setattr("dxray.sdk.channel.BEHIND_BYTES", 100_000)
-    monkeypatch.setattr("dxray.sdk.channel.PENDING_BYTES", 2_000_000)
+    monkeypatch.setattr("dxray.sdk.memory.PENDING_BYTES", 2_000_000)
     evidence = {"text": "x" * 200}
     with xray.run() as run, run.step("f") as step:
         for number in range(60_000):  # 13 MB
@@ -487,8 +487,8 @@ def test_what_a_flush_turns_up_itself_finds_room(
     assert channel is not None
     monkeypatch.setattr("dxray.sdk.channel.BATCH_BYTES", 20_000)
     monkeypatch.setattr("dxray.sdk.channel.BEHIND_BYTES", 20_000)
-    monkeypatch.setattr("dxray.sdk.channel.PENDING_BYTES", 60_000)
-    with channel._flushing, xray.run() as run:  # the flusher gets nothing: all is turned up by one flush
+    monkeypatch.setattr("dxray.sdk.memory.PENDING_BYTES", 60_000)
+    with channel._collecting, xray.run() as run:  # the flusher gets nothing: all is turned up by one flush
         for number in range(300):
             with run.step(f"s{number}") as step:
                 step.reject("a", "r", {"text": "x" * 1_000})

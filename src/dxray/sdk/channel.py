@@ -8,19 +8,20 @@ threads post it. The bounds are in bytes, and whatever does not fit is counted.
 from __future__ import annotations
 
 import atexit
+import math
 import os
 import sys
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from dxray.sdk import context
 from dxray.sdk.chunk import encode
 from dxray.sdk.guard import guard, logger
 from dxray.sdk.losses import Losses
+from dxray.sdk.memory import BEHIND_BYTES, WAKE_BYTES, Encoder, Memory, Pending
 from dxray.sdk.outbox import Outbox
 from dxray.sdk.settings import Settings
 from dxray.sdk.shipper import Shipper
@@ -28,7 +29,7 @@ from dxray.sdk.spool import LOOK_EVERY_S, Frame
 from dxray.sdk.values import is_cut
 from dxray.wire.codec import pack_batch
 from dxray.wire.ids import uuid7_hex
-from dxray.wire.records import AnyRecord, Events, Loss
+from dxray.wire.records import AnyRecord, Events
 
 if TYPE_CHECKING:
     from dxray.sdk.ledger import Ledger
@@ -37,32 +38,23 @@ if TYPE_CHECKING:
 FLUSH_S = 0.2
 HEARTBEAT_S = 10.0
 BATCH_BYTES = 4 * 1024 * 1024  # of encoded records, before compression
-WAKE_BYTES = 16 * 1024 * 1024  # of memory that waits to be flushed: more, and it is flushed at once
-BEHIND_BYTES = 32 * 1024 * 1024  # and from here on a chunk of a caller's waits a moment
-PENDING_BYTES = 64 * 1024 * 1024  # and from here on what comes is lost
-YIELD_S = 0.005  # the interpreter's own switch interval
 FEW = 32  # runs and steps of a batch that are remembered with it; of more, the batch itself is read should it be lost
+MOST_ENDED = 4_096  # runs and steps whose last version is not made yet: of more, their own thread makes it
 EXIT_S = 1.7  # with the interpreter's own end, less than 2
 SYNC_S = 60.0  # `sync_offline` waits so long for a server that answers
 
 
+def _up_to(size: int, parts: list[tuple[bytes, Pending]]) -> list[tuple[bytes, Pending]]:
+    taken = 0
+    for number, (record, _) in enumerate(parts):
+        taken += len(record)
+        if number and taken > size:
+            return parts[:number]
+    return parts[:]
+
+
 class DeliveryError(RuntimeError):
     """A run could not be delivered in time; raised only with `offline_mode="strict"`."""
-
-
-Encoder = Callable[[Events], list[tuple[bytes, int]]]  # records, each with its number of events
-
-
-class Pending(NamedTuple):
-    """A record that waits to be flushed, and what matters of it should it be lost."""
-
-    record: bytes | Events
-    size: int  # about; of what is not encoded yet, in memory
-    run_id: str
-    step_id: str | None = None
-    events: int = 0
-    loss: Loss | None = None
-    encoder: Encoder | None = None
 
 
 class Channel:
@@ -77,12 +69,11 @@ class Channel:
         self._pid = os.getpid()
         self.producer = uuid7_hex()
         self._seq = 0
-        self._room = threading.Condition()  # pending bytes
-        self._flushing = threading.RLock()  # one flush at a time; around the spool too
+        self._collecting = threading.RLock()  # one collects at a time
+        self._emitting = threading.RLock()  # around the spool; held for one batch, so that answers are not kept waiting
         self._collector: int | None = None  # the thread that collects
         self._once_more = False
-        self._pending: deque[Pending] = deque()
-        self._pending_bytes = 0
+        self._pending = Memory()
         self._ended: deque[Run | Ledger] = deque()
         self._open: dict[int, Run] = {}
         self._wake = threading.Event()
@@ -92,7 +83,7 @@ class Channel:
         self._beat_at = 0.0
         self._looked_at = 0.0
         self._stopping = False
-        self._outbox = Outbox(self.settings, self.producer, self._flushing, self._lost)
+        self._outbox = Outbox(self.settings, self.producer, self._emitting, self._lost)
         self._shipper = Shipper(self.settings, self._outbox.settle, self._outbox.adopt)
         self._outbox.withdraw = self._shipper.withdraw
 
@@ -131,17 +122,13 @@ class Channel:
     def _take(self, one: Pending) -> None:
         if self._pid != os.getpid():  # a server may fork behind Python's hooks
             self.forked()
-        if self._pending_bytes > BEHIND_BYTES and threading.get_ident() != self._collector:
+        collects = threading.get_ident() == self._collector  # and packs at once what it turns up itself
+        if self._pending.bytes > BEHIND_BYTES and not collects:
             self._wake.set()
-            with self._room:
-                self._room.wait(YIELD_S)  # the flusher needs the interpreter more than the caller does
-        with self._room:
-            if self._pending_bytes + one.size > PENDING_BYTES:
-                self._lost.add("queue_full", one.events, one.run_id, one.step_id)
-                return
-            self._pending.append(one)
-            self._pending_bytes += one.size
-        if self._pending_bytes > WAKE_BYTES:
+            self._pending.pause()
+        if not self._pending.put(one, whatever=collects):
+            self._lost.add("queue_full", max(1, one.events), one.run_id, one.step_id)
+        if self._pending.bytes > WAKE_BYTES:
             self._wake.set()
 
     def opened(self, run: Run) -> None:
@@ -157,12 +144,15 @@ class Channel:
         self._ended.append(thing)
         if self._thread is None:
             self._start()
+        if len(self._ended) > MOST_ENDED:  # each holds rows, and nobody counts them
+            with suppress(IndexError):
+                self._finish(self._ended.popleft())
 
     def flush(self, timeout: float = 5.0) -> bool:
         """Ship all that was recorded so far; True when the server has committed it, and nothing was lost meanwhile."""
         deadline = time.monotonic() + timeout
-        self.collect(all_losses=True)
-        done = self._shipper.wait(max(0.0, deadline - time.monotonic()))
+        self.collect(all_losses=True, until=deadline)
+        done = time.monotonic() < deadline and self._shipper.wait(max(0.0, deadline - time.monotonic()))
         before, self._lost_before = self._lost_before, self._outbox.given_up + self._lost.events()
         return done and before == self._lost_before
 
@@ -212,12 +202,9 @@ class Channel:
                     self._looked_at = time.monotonic()
                     self._shipper.look_for_more()
 
-    def collect(self, all_losses: bool = False) -> None:
-        """Turn all that waits into batches, and hand them to the shipper.
-
-        `all_losses`: tell of losses also where there is nothing else to send.
-        """
-        with self._flushing:
+    def collect(self, all_losses: bool = False, until: float = math.inf) -> None:
+        """Turn what waits now into batches, until then; tell of `all_losses` also where nothing else is to be sent."""
+        with self._collecting:
             if self._collector is not None:  # a signal's handler came in between: what is at work will do it
                 self._once_more = True
                 return
@@ -225,31 +212,45 @@ class Channel:
             try:
                 while self._once_more:
                     self._once_more = False
-                    self._collect(all_losses)
+                    self._collect(all_losses, until)
             finally:
                 self._collector = None
 
-    def _collect(self, all_losses: bool) -> None:
-        for thing in self._take_ended():
-            with guard:
-                if self._open.get(id(thing)) is thing:
-                    del self._open[id(thing)]
-                    self._shipper.announce(thing)
-            with guard:
-                if hasattr(thing, "_spill_all"):
-                    thing._spill_all()
-            with guard:
-                self._put_all(thing._records())
-            while self._pending_bytes > BATCH_BYTES:
-                self._pack_one()
+    def _collect(self, all_losses: bool, until: float) -> None:
+        # So many and no more: a pipeline may record faster than this, and would never let it end.
+        for _ in range(len(self._ended)):
+            with suppress(IndexError):
+                self._finish(self._ended.popleft())
+            self._pack_down_to(BATCH_BYTES, until)
         for run in list(self._open.values()):
             with guard:
                 self._put_all(run._progress())
-            while self._pending_bytes > BATCH_BYTES:
-                self._pack_one()
-        while self._pending:
+            self._pack_down_to(BATCH_BYTES, until)
+        for _ in range(len(self._pending)):
+            if not self._pending or time.monotonic() > until or self._must_yield():
+                break
             self._pack_one()
         self._beat(all_losses)
+
+    def _pack_down_to(self, size: int, until: float) -> None:
+        while self._pending.bytes > size and self._pending and time.monotonic() < until:
+            self._pack_one()
+
+    def _must_yield(self) -> bool:
+        """Whether the process ends, and who ends it waits to collect."""
+        return self._stopping and threading.current_thread() is self._thread
+
+    def _finish(self, thing: Any) -> None:
+        """The last rows and the last version of a run or step that has ended."""
+        with guard:
+            if self._open.get(id(thing)) is thing:
+                del self._open[id(thing)]
+                self._shipper.announce(thing)
+        with guard:
+            if hasattr(thing, "_spill_all"):
+                thing._spill_all()
+        with guard:
+            self._put_all(thing._records())
 
     def _put_all(self, records: list[AnyRecord]) -> None:
         for record in records:
@@ -260,38 +261,37 @@ class Channel:
                 guard.caught(error)
                 self._lost.add("not_encoded", 1, record.run_id, step_id)
 
-    def _take_ended(self) -> list[Any]:
-        taken = []
-        with suppress(IndexError):
-            while True:
-                taken.append(self._ended.popleft())
-        return taken
-
     def _pack_one(self) -> None:
-        """One batch of what waits, and of what was lost meanwhile."""
+        """One batch of what waits, and of what was lost meanwhile; several where a chunk is that large."""
+        taken: list[Pending] = []
         parts: list[tuple[bytes, Pending]] = []
         size = 0
-        while self._pending and size < BATCH_BYTES:
-            one = self._pending.popleft()
-            try:
-                encoded = self._encoded(one)
+        try:
+            while self._pending and size < BATCH_BYTES:
+                taken.append(self._pending.pop())
+                encoded = self._encoded(taken[-1])
                 size += sum(len(record) for record, _ in encoded)
                 parts += encoded
-            except Exception as error:
-                guard.caught(error)
-                self._lost.add("not_encoded", one.events, one.run_id, one.step_id)
-            with self._room:
-                self._pending_bytes -= one.size
-                self._room.notify_all()
-        if parts:
-            self._emit([*parts, *self._untold()])
+        except BaseException:  # somebody interrupts, and nothing of it is sent yet
+            self._pending.put_back(taken)
+            raise
+        self._pending.freed(taken)
+        while parts:
+            batch = _up_to(BATCH_BYTES, parts)
+            del parts[: len(batch)]
+            self._emit(batch if parts else [*batch, *self._untold()])
 
     def _encoded(self, one: Pending) -> list[tuple[bytes, Pending]]:
         event = one.record
         if isinstance(event, bytes):
             return [(event, one)]
         assert one.encoder is not None  # `put_later` was given it
-        records = one.encoder(event)
+        try:
+            records = one.encoder(event)
+        except Exception as error:
+            guard.caught(error)
+            self._lost.add("not_encoded", one.events, one.run_id, one.step_id)
+            return []
         self._lost.add("truncated", sum(map(is_cut, event.marks.values())), one.run_id, one.step_id)
         return [(record, one._replace(record=b"", events=n)) for record, n in records]
 
@@ -311,6 +311,10 @@ class Channel:
     def _emit(self, parts: list[tuple[bytes, Pending]]) -> None:
         """Make a batch of records, and put it into the spool and on its way."""
         self._beat_at = time.monotonic()
+        with self._emitting:
+            self._emit_one(parts)
+
+    def _emit_one(self, parts: list[tuple[bytes, Pending]]) -> None:
         self._seq = seq = self._seq + 1
         data = pack_batch(self.producer, seq, self.settings.project, [record for record, _ in parts])
         held: Counter[tuple[str, str | None]] = Counter()
@@ -339,12 +343,13 @@ class Channel:
             deadline = time.monotonic() + timeout
             self._stopping = True
             self._wake.set()
-            if not self._flushing.acquire(timeout=timeout):
-                return  # the disk does not answer: what the flusher holds is lost
-            try:
-                self.collect(all_losses=True)
-            finally:
-                self._flushing.release()
+            if self._collecting.acquire(timeout=timeout):  # else the disk does not answer
+                try:
+                    self.collect(all_losses=True, until=deadline)
+                finally:
+                    self._collecting.release()
+            for one in self._pending:
+                self._lost.add("memory_at_exit", max(1, one.events), one.run_id, one.step_id)
             # failpoint: exit.collected
             self._shipper.finish(max(0.0, deadline - time.monotonic()))
             self._outbox.close(self._shipper.outstanding())

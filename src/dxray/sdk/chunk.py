@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Sequence
 from gc import is_tracked
 from operator import itemgetter
+from sys import getsizeof
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -30,7 +31,8 @@ Row = Sequence[Any]
 
 WIDTH = 4
 NOTE = 255  # op of a row that never travels: a is `by`, `kept` or `marks`, b its value for the row before
-ROW_BYTES = 200  # of memory that a row of short values takes until it is encoded
+ROW_BYTES = 100  # of memory that a row takes until it is encoded, its evidence apart
+VALUE_BYTES = 24  # that a number takes
 RECORD_LIMIT = 1_048_576  # bytes: a chunk of large rows becomes several records, and no row is larger
 
 _ONE_FOR_ALL = frozenset((str, type(None)))
@@ -56,11 +58,19 @@ def columns_of(step: Ledger, flat: list[Any]) -> Events:
 def size_of(event: Events) -> int:
     """About how much memory the rows take, judged by three of them."""
     n, b = len(event.ops), event.b or []
-    texts = [event.a[row] for row in (0, n // 2, -1)]
+    held = 0
     for row in (0, n // 2, -1):
+        held += value_size(event.a[row])
         if type(b[row]) is dict:
-            texts += b[row].values()
-    return n * (ROW_BYTES + sum(len(text) for text in texts if type(text) is str) // 3)
+            held += getsizeof(b[row]) + sum(map(value_size, b[row].values()))
+    return n * (ROW_BYTES + held // 3)
+
+
+def value_size(value: Any) -> int:
+    """About how much memory a value takes, as far as it will be kept."""
+    if type(value) is str:
+        return min(len(value), VALUE_LIMIT)
+    return min(getsizeof(value), VALUE_LIMIT) if type(value) in (list, tuple, dict) else VALUE_BYTES
 
 
 def records(event: Events) -> list[tuple[bytes, int]]:

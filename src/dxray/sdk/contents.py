@@ -9,6 +9,8 @@ import msgspec
 from dxray.wire.codec import CodecError, inflate, pack_batch, unpack_batch
 from dxray.wire.records import Batch, Loss
 
+OWN_LIMIT = 256 * 1024 * 1024  # bytes of a batch that was packed here, or by a process like this one
+
 
 class Held(msgspec.Struct):
     """What matters of a record when it is lost: whose it is, and how many events it holds."""
@@ -34,7 +36,7 @@ _UNREADABLE = (CodecError, msgspec.MsgspecError, UnicodeDecodeError, RecursionEr
 def contents(data: bytes) -> list[Held] | None:
     """The records of a packed batch, in order; None of one that cannot be read."""
     try:
-        return [_decode(raw) for raw in unpack_batch(inflate(data, "zstd")).records]
+        return [_decode(raw) for raw in unpack_batch(inflate(data, "zstd", OWN_LIMIT)).records]
     except _UNREADABLE:
         return None
 
@@ -50,7 +52,7 @@ def halves(data: bytes) -> Sequence[bytes]:
     The halves are numbered after the whole, so that dividing it once more, in another process, makes the same two.
     """
     try:
-        batch = unpack_batch(inflate(data, "zstd"))
+        batch = unpack_batch(inflate(data, "zstd", OWN_LIMIT))
     except _UNREADABLE:
         return ()
     if len(batch.records) < 2:

@@ -13,6 +13,7 @@ from dxray.wire.predicates import UnknownOperator
 logger = logging.getLogger("dxray")
 
 LOG_EVERY_S = 60.0
+HANDLER_S = 1.0  # for a lock: a signal's handler may have interrupted the very thread that holds it
 
 SPEAKING = (UnknownOperator,)  # errors of ours whose text holds nothing that was recorded
 

@@ -18,7 +18,7 @@ from dxray.sdk import context
 from dxray.sdk.capture import FULL_EVENTS, Sampler
 from dxray.sdk.chunk import NOTE, WIDTH, Row, columns_of, records, size_of
 from dxray.sdk.fields import START_US, Fields, error_text, now_us
-from dxray.sdk.guard import guard
+from dxray.sdk.guard import HANDLER_S, guard
 from dxray.wire.records import AnyRecord, Decision, Events
 from dxray.wire.records import Step as StepRecord
 
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from dxray.sdk.run import Run
 
 ROOM = 512 * WIDTH  # places in the list of rows before the caller encodes them
-HANDLER_S = 1.0
 LEFT_FOR_FLUSHER = 64 * WIDTH  # fewer rows than this are encoded in the background when a step ends
 
 

@@ -118,7 +118,8 @@ class Outbox:
             for held in delivery.rejected:
                 self._losses.add("rejected_by_server", len(held.ops) or 1, held.run_id, held.step_id)
             if delivery.fate.name == "RETRY":
-                self._lose_frame(frame, "server_away")
+                for part in delivery.left:
+                    self._lose_data(part, "server_away")
             for data, said in delivery.refused:
                 self._refused(frame, data, said)
             self._free(frame)
@@ -144,6 +145,10 @@ class Outbox:
 
     def _lose_frame(self, frame: Frame, cause: str) -> None:
         """A batch is lost. Of one that holds very much, or that a dead process left, only its bytes are known."""
+        if frame.delivery is not None:  # divided, and some of it is committed
+            for part in frame.delivery.left:
+                self._lose_data(part, cause)
+            return
         if frame.held is None:
             try:
                 self._lose_data(frame.read(), cause)

@@ -244,10 +244,12 @@ class Shipper:
 
     def _later(self, frame: Frame, delivery: Delivery) -> None:
         with self._changed:
-            self._failures += 1
+            now = time.monotonic()
+            if now >= self._not_before or not self._failures:  # else it was under way when another failed
+                self._failures += 1
             self._failed += 1
             pause = max(backoff(self._failures), (delivery.retry_after or 0.0) * _jitter(1.0, 1.2))
-            self._not_before = time.monotonic() + pause
+            self._not_before = max(self._not_before, now + pause)
             self._backlog.appendleft(frame)
             self._backlog.extend(self._fresh)
             self._fresh.clear()

@@ -8,18 +8,25 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Mapping
 from itertools import repeat
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from dxray.sdk.capture import FULL_EVENTS
-from dxray.sdk.chunk import RECORD_LIMIT, encode, split
+from dxray.sdk.chunk import RECORD_LIMIT, encode, mend_value, split, value_size
 from dxray.sdk.fields import now_us
-from dxray.sdk.values import VALUE_LIMIT, mend, plain
+from dxray.sdk.guard import HANDLER_S
+from dxray.sdk.mending import Mender
+from dxray.sdk.values import SCALARS, VALUE_LIMIT, plain
 from dxray.wire.records import Events, Op
 
 if TYPE_CHECKING:
     from dxray.sdk.ledger import Ledger
 
 BLOCK = 16_384  # items a record
+BLOCK_BYTES = 4 * 1024 * 1024  # and about so much of memory, where they are large
+
+_LISTS = (list, tuple)
+_COLLECTIONS = {list, tuple, dict, set, frozenset}
 
 
 def record(step: Ledger, op: int, ids: Any, a: Any, evidence: Mapping[str, Any] | None) -> None:
@@ -37,8 +44,10 @@ def record(step: Ledger, op: int, ids: Any, a: Any, evidence: Mapping[str, Any] 
             if len(column) != n:
                 raise ValueError(f"{name} has {len(column)} values for {n} items")
         step._spill_all()  # what was recorded before comes first
+        held = size_of(ids) + size_of(a) + sum(map(size_of, columns.values()))
+        block = max(1, min(BLOCK, n * BLOCK_BYTES // (held + 1)))
         while done < n:
-            stop = min(done + BLOCK, n)
+            stop = min(done + block, n)
             if step._capture == "auto" and step._sampler is None:
                 stop = min(stop, done + FULL_EVENTS - step._emitted)
             part = slice(done, stop)
@@ -75,14 +84,19 @@ def _put(step: Ledger, op: int, ids: Any, a: Any, columns: dict[str, Any]) -> No
         rows = [number for number, cause in enumerate(causes) if cause is not None]
         event.kept = {number: cause for number, cause in enumerate(causes) if cause not in (None, "chance")}
         event.wide_rows = rows
-        columns = {key: [column[number] for number in rows] for key, column in columns.items()}
+        picked = itemgetter(*rows) if len(rows) > 1 else lambda column: [column[number] for number in rows]
+        columns = {key: list(picked(listed(column))) for key, column in columns.items()}
     if columns:
         event.wide = {key: column_of(column) for key, column in columns.items()}
-    with step._lock:
+    if not step._lock.acquire(timeout=HANDLER_S):  # a signal's handler has interrupted the thread that holds it
+        raise RuntimeError("the step is being recorded to by the code that was interrupted")
+    try:
         event.first = step._emitted
         step._emitted += n
         if step._capture != "full":
             step._sample_from_here()
+    finally:
+        step._lock.release()
     # Encoded in the background: what is here is a snapshot already.
     size = size_of(event.ids) + sum(map(size_of, (event.wide or {}).values())) + size_of(event.a)
     step._run._channel.put_later(event, records, n, size)
@@ -90,15 +104,16 @@ def _put(step: Ledger, op: int, ids: Any, a: Any, columns: dict[str, Any]) -> No
 
 def records(event: Events) -> list[tuple[bytes, int]]:
     """The event as records, each with its number of rows; what msgpack refuses is mended, what is too large cut."""
+    if any(type(column) in _LISTS and _COLLECTIONS & {*map(type, column)} for _, column in _columns(event)):
+        _mend(event)
     try:
         whole = encode(event)
     except Exception:
-        _mend(event)
+        _mend(event, strictly=True)
         whole = encode(event)
     n = len(event.ops)
-    if len(whole) <= VALUE_LIMIT:
-        return [(whole, n)]
-    if _cut_values(event):
+    if len(whole) > VALUE_LIMIT:
+        _mend(event)
         whole = encode(event)
     if len(whole) <= RECORD_LIMIT or n == 1:
         return [(whole, n)]
@@ -107,33 +122,43 @@ def records(event: Events) -> list[tuple[bytes, int]]:
     return split(event)
 
 
-def _mend(event: Events) -> None:
-    """Make every value storable, one by one."""
-    marks: list[str] = []
-
-    def mended(column: Any) -> list[Any]:
-        return [one if type(one) is float else mend(one, marks) for one in listed(column)]
-
-    event.ids = mended(event.ids)
-    event.a = mended(event.a) if isinstance(event.a, dict | list) else mend(event.a, marks)
-    event.wide = {str(mend(key, marks)): mended(column) for key, column in (event.wide or {}).items()} or None
-    event.marks = {0: sorted(set(marks))} if marks else {}
+def _columns(event: Events) -> list[tuple[str, Any]]:
+    return [("item_id", event.ids), ("reason", event.a), *(event.wide or {}).items()]
 
 
-def _cut_values(event: Events) -> bool:
-    """Cut texts past the limit, and mark their rows."""
-    found = False
-    rows = event.wide_rows
+def _mend(event: Events, strictly: bool = False) -> None:
+    """Make the values of lists storable, one by one, and mark their rows. `strictly`: an encoder has refused one."""
+    if strictly:
+        event.wide = {Mender([], plain).key(key): column for key, column in (event.wide or {}).items()} or None
+    event.ids = _mended(event, "item_id", event.ids, None, strictly)
+    if _is_column(event.a):
+        event.a = _mended(event, "reason", event.a, None, strictly)
     for key, column in (event.wide or {}).items():
-        if type(column) is not list:
+        event.wide = {**(event.wide or {}), key: _mended(event, key, column, event.wide_rows, strictly)}
+
+
+def _mended(event: Events, name: str, column: Any, rows: list[int] | None, strictly: bool) -> Any:
+    if type(column) not in _LISTS:
+        return column
+    values = list(column)
+    for place, value in enumerate(values):
+        if _fits(value, strictly):
             continue
-        for place, value in enumerate(column):
-            if type(value) is str and len(value) > VALUE_LIMIT:
-                found = True
-                column[place] = value[:VALUE_LIMIT]
-                row = place if rows is None else rows[place]
-                event.marks[row] = [*event.marks.get(row, ()), f"{key[:64]}: cut at {VALUE_LIMIT} characters"]
-    return found
+        marks: list[str] = []
+        values[place] = mend_value(name, value, marks)
+        if marks:
+            row = place if rows is None else rows[place]
+            event.marks[row] = [*event.marks.get(row, ()), *marks][:16]
+    return values
+
+
+def _fits(value: Any, strictly: bool) -> bool:
+    if type(value) not in SCALARS or (type(value) is str and len(value) > VALUE_LIMIT):
+        return False
+    try:
+        return not strictly or bool(encode(value))
+    except Exception:
+        return False
 
 
 def size_of(column: Any) -> int:
@@ -141,9 +166,9 @@ def size_of(column: Any) -> int:
     if isinstance(column, dict):
         return len(column.get("data") or column.get("arrow") or b"")
     if not isinstance(column, list | tuple) or not column:
-        return 8
+        return int(getattr(column, "nbytes", 8))
     some = [column[0], column[len(column) // 2], column[-1]]
-    return len(column) * max(len(value) + 4 if isinstance(value, str) else 9 for value in some)
+    return len(column) * (8 + max(map(value_size, some)))
 
 
 def column_of(column: Any) -> Any:
@@ -152,7 +177,7 @@ def column_of(column: Any) -> Any:
     if kind is list or kind is tuple:
         return column
     module = kind.__module__.partition(".")[0]
-    if module == "numpy" and column.dtype.kind in "iufb":
+    if kind.__name__ == "ndarray" and module == "numpy" and column.ndim == 1 and column.dtype.kind in "iufb":
         return {"numpy": column.dtype.str, "data": column.tobytes()}
     if module == "pyarrow":
         return {"arrow": _ipc(column)}

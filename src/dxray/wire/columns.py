@@ -222,6 +222,8 @@ def _check_events(record: Events) -> None:
 
 def _check_wide(record: Events, n: int) -> None:
     rows = record.wide_rows
+    if record.wide and (record.b is not None or record.ops.translate(None, _NOT_RULE_OPS)):
+        raise Refused("events: evidence by key beside evidence by row: a row may have it once")
     if rows is not None:
         if rows and not (min(rows) >= 0 and max(rows) < n):
             raise Refused("events: wide_rows names a row that is not there")

@@ -85,13 +85,13 @@ class Plan:
                 if not types <= _NUMERIC:
                     return None
                 num = np.array(listed, dtype=np.float64)
-                if int in types and np.abs(num).max() >= EXACT_LIMIT:
-                    return None
                 if not np.isfinite(num).all():
                     null = np.isnan(num)
                     if int(null.sum()) != listed.count(None) or np.isinf(num).any():
                         return None
                     num[null] = 0.0
+                if int in types and np.abs(num).max() >= EXACT_LIMIT:
+                    return None
             if self._str is not None:
                 text = pa.array(self._str(dicts), pa.string())
         except (KeyError, TypeError, OverflowError, pa.ArrowException):

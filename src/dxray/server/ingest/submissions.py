@@ -100,6 +100,7 @@ class Group:
     sent: list[Sent] = field(default_factory=list)  # decoded, not in a part yet
     part_rows: int = 0
     rows: int = 0
+    bytes: int = 0  # of records, inflated
 
     def add(self, sent: Sent) -> int:
         """Take records; gives the rows that are not in a part yet."""

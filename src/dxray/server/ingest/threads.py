@@ -19,18 +19,19 @@ from typing import Any
 from dxray.server.errors import Busy, Conflict, DxrayError, Invalid, StoreError
 from dxray.server.filters import Clause
 from dxray.server.ingest.batches import PART_ROWS, POISON, build_part, built_alone, joined, records_of, unpacked
+from dxray.server.ingest.known import Known
 from dxray.server.ingest.submissions import Group, Receipt, Submission, Waiting, settle
-from dxray.server.store.base import Commit, Mark, Store
+from dxray.server.store.base import Commit, Store
 from dxray.wire.codec import MAX_INFLATED
 from dxray.wire.columns import Built, PipelineMemory, Refused, Sent, check
 from dxray.wire.evidence import ShapeBook
-from dxray.wire.records import AnyRecord
-from dxray.wire.sequences import Sequences
+from dxray.wire.records import AnyRecord, Batch
 
 log = logging.getLogger("dxray.ingest")
 
 ENOUGH_ROWS = 30_000  # are handed to an idle commit thread although more waits, so that both threads are at work
 GROUP_ROWS = 250_000  # and committed, under load, before they are many more than this
+GROUP_BYTES = 64 * 1024 * 1024  # or, inflated, than this
 WAITING_BYTES = 64 * 1024 * 1024  # of bodies that are not committed yet
 
 
@@ -71,10 +72,9 @@ class Ingest:
         self._book = ShapeBook()
         self._book.load(store.shapes())
         self._pipelines = PipelineMemory()
-        self._sequences = Sequences((m.project, m.producer, m.ranges) for m in store.marks())
+        self._known = Known(store.marks())
         self._changed = threading.Condition()
         self.waiting = Waiting(waiting_bytes, self._changed)
-        self._inflight: dict[tuple[str, str, int], list[Submission]] = {}
         self._posting: dict[tuple[str, str], tuple[str, list[Submission]]] = {}
         self._ready: Group | None = None
         self._committing = False
@@ -169,7 +169,7 @@ class Ingest:
         with self._changed:
             while True:
                 idle = self._ready is None and not self._committing
-                is_full = group.rows >= self._group_rows
+                is_full = group.rows >= self._group_rows or group.bytes >= GROUP_BYTES
                 if self.waiting and not is_full and not (idle and group.rows >= ENOUGH_ROWS):
                     return self.waiting.take()
                 if is_full or self._closing or (idle and group.submissions):
@@ -203,13 +203,14 @@ class Ingest:
         self.counters.batches += 1
         if not batch.records:
             self.counters.heartbeats += 1
-        elif self._is_known((batch.project, batch.producer, batch.seq), submission):
+        elif self._is_known((batch.project, batch.producer, batch.seq), submission, batch):
             self.counters.duplicates += 1
             return
         else:
             submission.counts_once = True
         submission.key, submission.seq = (batch.project, batch.producer), batch.seq
         group.submissions.append(submission)
+        group.bytes += sum(map(len, batch.records))
         try:
             for sent in records_of(submission, batch):
                 if group.add(sent) >= PART_ROWS:
@@ -219,18 +220,19 @@ class Ingest:
             group.sent.clear()
             group.parts.append(POISON)
 
-    def _is_known(self, key: tuple[str, str, int], submission: Submission) -> bool:
+    def _is_known(self, key: tuple[str, str, int], submission: Submission, batch: Batch) -> bool:
         """Whether the batch is committed, or on its way: then it gets its answer with the first one."""
         with self._changed:
-            if self._sequences.has(*key):
-                settle(submission.future, Receipt(0, duplicate=True))
+            if self._known.begins(key):
+                return False
+        for _ in records_of(submission, batch):
+            pass  # the answer that names records which cannot be stored may have been lost
+        submission.receipt = Receipt(0, submission.receipt.rejected, duplicate=True)
+        with self._changed:
+            if self._known.is_committed(key):
+                submission.resolve()
                 return True
-            followers = self._inflight.get(key)
-            if followers is not None:
-                followers.append(submission)
-                return True
-            self._inflight[key] = []
-            return False
+            return self._known.follows(key, submission) or not self._known.begins(key)
 
     def _take_post(self, group: Group, submission: Submission, sent: Sent) -> None:
         run_id, request_hash = sent.records[0].run_id, sent.request_hash or ""
@@ -304,7 +306,7 @@ class Ingest:
         for s in submissions:
             if s.key is not None:
                 producers.setdefault(s.key, []).extend([s.seq] if s.receipt.accepted or s.receipt.rejected else [])
-        marks = [Mark(*key, self._sequences.with_(key, seqs), now) for key, seqs in producers.items()]
+        marks = [self._known.mark(producer, seqs, now) for producer, seqs in producers.items()]
         self._store.insert(Commit(joined(parts), marks))
         # failpoint: ingest.committed
         self.counters.commits += 1
@@ -312,8 +314,8 @@ class Ingest:
             self.counters.rows += part.rows
             self._book.stored(part.shapes)
         with self._changed:
-            for key, seqs in producers.items():
-                self._sequences.add(key, seqs)
+            for producer, seqs in producers.items():
+                self._known.committed(producer, seqs)
             followers = [self._forget(s) for s in submissions]
             self._committing = False  # before anybody is answered, and sends the next: what is decoded goes first
             self._changed.notify_all()
@@ -325,7 +327,7 @@ class Ingest:
             submission.resolve()
             # failpoint: ingest.answered
             for other in following:
-                settle(other.future, False if submission.sent is not None else Receipt(0, duplicate=True))
+                settle(other.future, False if submission.sent is not None else other.receipt)
 
     def _forget(self, submission: Submission) -> list[Submission]:
         """It is on its way no longer. Returns those that wait for the same."""
@@ -335,7 +337,7 @@ class Ingest:
             return self._posting.pop((submission.sent.project, submission.sent.records[0].run_id), ("", []))[1]
         if submission.key is None:
             return []
-        return self._inflight.pop((*submission.key, submission.seq), [])
+        return self._known.ends((*submission.key, submission.seq))
 
     def _fail(self, submission: Submission, error: Exception) -> None:
         with self._changed:
