@@ -188,13 +188,20 @@ class Client:
         """Where the items of a run went: in, out and lost, by step and between steps."""
         return self._ask(Funnel, _run_path(run_id) + "/funnel")
 
-    def lineage(self, run_id: str, item: str | int) -> Lineage:
-        """What an item came from, back to the beginning, and what came of it."""
-        return self._ask(Lineage, _run_path(run_id) + "/lineage", item=str(item))
+    def lineage(self, run_id: str, item: str | int, *, levels: int | None = None) -> Lineage:
+        """What an item came from, back to the beginning, and what came of it, so many `levels` down."""
+        return self._ask(Lineage, _run_path(run_id) + "/lineage", item=str(item), levels=levels)
 
-    def items(self, id: str | int | None = None, *, name: str | None = None, limit: int | None = None) -> Items:
+    def items(
+        self,
+        id: str | int | None = None,
+        *,
+        name: str | None = None,
+        limit: int | None = None,
+        offset: int | None = None,
+    ) -> Items:
         """An item across runs, newest first, by its id or by its name."""
-        return self._ask(Items, "/items", id=None if id is None else str(id), name=name, limit=limit)
+        return self._ask(Items, "/items", id=None if id is None else str(id), name=name, limit=limit, offset=offset)
 
     def diff(self, a: str, b: str) -> Diff:
         """Where two runs parted, and what became of what."""

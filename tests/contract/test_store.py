@@ -479,3 +479,15 @@ def test_reads_beside_a_writer(store: DuckStore) -> None:
     for thread in threads:
         thread.join()
     assert not failed
+
+
+def test_marks_of_producers_that_are_long_silent_are_forgotten() -> None:
+    now = [1_000_000_000.0]
+    store = DuckStore(clock=lambda: now[0])
+    try:
+        for producer, age in (("silent", 91), ("heard", 89)):
+            store.insert(Commit({}, [Mark("p", producer, ((1, 2),), int((now[0] - age * 86_400) * 1e6))]))
+        store.keep_house()
+        assert [mark.producer for mark in store.marks()] == ["heard"]
+    finally:
+        store.close()

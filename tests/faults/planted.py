@@ -33,7 +33,7 @@ BUGS = (
                 THREADS,
                 "        self._store.insert(Commit(joined(parts), marks))\n",
                 (
-                    "        for s in submissions:\n            s.resolve()\n        time.sleep(0.2)\n"
+                    "        for s in submissions:\n            s.resolve()\n        time.sleep(0.5)\n"
                     "        self._store.insert(Commit(joined(parts), marks))\n"
                 ),
             ),
@@ -47,8 +47,8 @@ BUGS = (
                 THREADS,
                 "        self._store.insert(Commit(joined(parts), marks))\n",
                 (
-                    "        with self._changed:\n            for key, seqs in producers.items():\n"
-                    "                self._sequences.add(key, seqs)\n"
+                    "        with self._changed:\n            for producer, seqs in producers.items():\n"
+                    "                self._known.committed(producer, seqs)\n"
                     "        self._store.insert(Commit(joined(parts), marks))\n"
                 ),
             ),

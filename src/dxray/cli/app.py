@@ -12,7 +12,7 @@ import typer
 from typer.exceptions import TyperException
 
 import dxray
-from dxray.cli import demo, runs, serve, steps, sync, why
+from dxray.cli import blame, demo, diff, funnel, item, label, lineage, runs, serve, steps, sync, why, why_rank
 from dxray.cli.options import AsJson, Refusal
 from dxray.cli.render import print_json, print_line
 from dxray.client import ClientError
@@ -66,10 +66,18 @@ for name, command, panel in (
     ("show", runs.show, "Ask"),
     ("why", why.why, "Ask"),
     ("steps", steps.steps, "Ask"),
+    ("why-rank", why_rank.why_rank, "Ask"),
+    ("funnel", funnel.funnel, "Ask"),
+    ("lineage", lineage.lineage, "Ask"),
+    ("item", item.item, "Ask"),
+    ("diff", diff.diff, "Ask"),
+    ("label", label.label, "Ask"),
+    ("blame", blame.blame, "Ask"),
     ("sync", sync.sync, "Care"),
     ("version", version, "Care"),
 ):
     app.command(name, rich_help_panel=panel)(command)
+_NAMING = ("show", "why", "why-rank", "lineage", "item", "label")  # what may begin with a dash
 _NAMES = frozenset(str(one.name) for one in app.registered_commands)
 
 
@@ -108,7 +116,7 @@ def _usage(error: TyperException, argv: Sequence[str]) -> str:
     if near:
         nearest = max(near, key=lambda one: SequenceMatcher(None, one, getattr(error, "option_name", "")).ratio())
         message = f"{error.message.rstrip('.')}. Did you mean {nearest!r}?"
-    elif hasattr(error, "option_name") and context is not None and context.info_name in ("show", "why"):
+    elif hasattr(error, "option_name") and context is not None and context.info_name in _NAMING:
         message += "; an id that begins with a dash goes after --"
     if not message.endswith("?"):
         # An option without its value comes without a context.

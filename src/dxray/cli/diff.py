@@ -1,1 +1,31 @@
 """`dxray diff A B`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from dxray.cli.options import ApiKey, ApiUrl, AsJson
+from dxray.cli.render import READABLE, console, print_json, print_lines
+from dxray.cli.runs import which
+from dxray.client import Client
+from dxray.wire.printed.diff import diff_lines
+
+FirstRun = Annotated[
+    str, typer.Argument(metavar="A", help="The one run's id, or 'last' for the newest.", show_default=False)
+]
+SecondRun = Annotated[
+    str, typer.Argument(metavar="B", help="The other run's id, or 'last' for the newest.", show_default=False)
+]
+
+
+def diff(a: FirstRun, b: SecondRun, as_json: AsJson = False, api_url: ApiUrl = None, api_key: ApiKey = None) -> None:
+    """Show where two runs parted, and what became of what."""
+    with Client(api_url, api_key) as client:
+        answer = client.diff(which(client, a), which(client, b))
+    if as_json:
+        print_json(answer.to_dict())
+        return
+    out = console()
+    print_lines(out, diff_lines(answer, width=min(out.width, READABLE), commands=True))

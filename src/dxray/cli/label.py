@@ -1,1 +1,58 @@
-"""`dxray label RUN LABEL`."""
+"""`dxray label RUN LABEL [ITEM]`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from dxray.cli.options import ApiKey, ApiUrl, AsJson, Refusal, RunId
+from dxray.cli.render import READABLE, console, print_json, print_lines
+from dxray.cli.runs import which
+from dxray.client import Client
+from dxray.wire.answers import Labels
+from dxray.wire.printed.labels import labels_lines
+
+_HOW = "dxray label RUN bad, or dxray label RUN wrong ITEM"
+
+
+def label(
+    run: RunId,
+    said: Annotated[
+        str | None,
+        typer.Argument(metavar="LABEL", help="good, bad or keep; of an item: expected or wrong.", show_default=False),
+    ] = None,
+    item: Annotated[
+        str | None,
+        typer.Argument(metavar="ITEM", help="An item's id; after -- if it begins with a dash.", show_default=False),
+    ] = None,
+    note: Annotated[str | None, typer.Option("--note", metavar="TEXT", help="Why, in words.")] = None,
+    listed: Annotated[bool, typer.Option("--list", help="Show the labels of the run.")] = False,
+    remove: Annotated[int | None, typer.Option("--remove", metavar="N", help="Take back the label number N.")] = None,
+    as_json: AsJson = False,
+    api_url: ApiUrl = None,
+    api_key: ApiKey = None,
+) -> None:
+    """Say whether a run was good or bad, or an item expected or wrong."""
+    if said is not None and (listed or remove is not None):
+        raise Refusal("a label is given, shown or taken back, one at a time; see dxray label --help", 2)
+    if said is None and (item is not None or note is not None):
+        raise Refusal(f"the label is missing: {_HOW}", 2)
+    with Client(api_url, api_key) as client:
+        run_id = which(client, run)
+        answer = _answer(client, run_id, said, item, note, remove)
+    if as_json:
+        print_json(answer.to_dict())
+        return
+    out = console()
+    print_lines(out, labels_lines(answer, width=min(out.width, READABLE), commands=True))
+
+
+def _answer(
+    client: Client, run_id: str, said: str | None, item: str | None, note: str | None, remove: int | None
+) -> Labels:
+    if remove is not None:
+        return client.unlabel(run_id, remove)
+    if said is not None:
+        return client.label(run_id, said, item, note)
+    return client.labels(run_id)

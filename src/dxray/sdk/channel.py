@@ -40,7 +40,7 @@ HEARTBEAT_S = 10.0
 BATCH_BYTES = 4 * 1024 * 1024  # of encoded records, before compression
 FEW = 32  # runs and steps of a batch that are remembered with it; of more, the batch itself is read should it be lost
 MOST_ENDED = 4_096  # runs and steps whose last version is not made yet: of more, their own thread makes it
-EXIT_S = 1.7  # with the interpreter's own end, less than 2
+EXIT_S = 1.5  # with the interpreter's own end, less than 2
 SYNC_S = 60.0  # `sync_offline` waits so long for a server that answers
 
 

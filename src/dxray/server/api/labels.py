@@ -1,7 +1,86 @@
-"""`/labels`."""
+"""`/runs/{run_id}/labels`: what is said of a run afterwards."""
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from typing import Annotated, Any, Literal
 
-router = APIRouter(tags=["questions"])
+from fastapi import APIRouter, Path, Query, Request, Response
+from starlette.concurrency import run_in_threadpool
+
+from dxray.server import labels
+from dxray.server.api.documents import Document, answers
+from dxray.server.api.parts import PROJECT, NoParameters, PartsHere, ReaderHere, answer, body_of
+from dxray.server.questions import labels as questions
+
+router = APIRouter(tags=["labels"])
+
+_LONGEST_BODY = 1_000_000
+_BODY = {
+    "required": True,
+    "content": {
+        "application/json": {
+            "schema": {
+                "type": "object",
+                "additionalProperties": False,
+                "required": ["label"],
+                "properties": {
+                    "label": {"type": "string", "enum": list(labels.LABELS)},
+                    "item_id": {"type": "string", "description": "'expected' and 'wrong' are said of an item"},
+                    "note": {"type": "string"},
+                },
+            }
+        }
+    },
+}
+
+
+class LabelRow(Document):
+    """`number` counts from 1 in each run; one that was taken back is not given again."""
+
+    number: int
+    label: Literal["good", "bad", "expected", "wrong", "keep"]
+    item_id: str | None
+    name: str | None
+    note: str | None
+    at: str
+
+
+class LabelsAnswer(Document):
+    """The labels that stand. `number`, where one was posted: which of them it is."""
+
+    run_id: str
+    number: int | None = None
+    labels: list[LabelRow]
+    sentence: str
+
+
+@router.post(
+    "/runs/{run_id}/labels",
+    summary="Say of a run that it was good or bad, or of an item that it was expected or wrong",
+    status_code=201,
+    responses={201: {"model": LabelsAnswer}, **answers(LabelsAnswer, 400, 404, 413)},
+    openapi_extra={"requestBody": _BODY},
+)
+async def post_label(request: Request, parts: PartsHere, run_id: str, _: Annotated[NoParameters, Query()]) -> Response:
+    """201 when it is new, 200 when the run has that label already."""
+    said = labels.read(await body_of(request, _LONGEST_BODY))
+
+    def write() -> tuple[dict[str, Any], bool]:
+        number, made = labels.add(parts.store, PROJECT, run_id, said)
+        return {"number": number, **questions.labels(parts.store.project(PROJECT), run_id)}, made
+
+    found, made = await run_in_threadpool(write)
+    return answer(found, 201 if made else 200)
+
+
+@router.get("/runs/{run_id}/labels", summary="The labels of a run", responses=answers(LabelsAnswer, 404))
+def get_labels(reader: ReaderHere, run_id: str, _: Annotated[NoParameters, Query()]) -> Response:
+    return answer(questions.labels(reader, run_id))
+
+
+@router.delete("/runs/{run_id}/labels/{number}", summary="Take a label back", responses=answers(LabelsAnswer, 404))
+def delete_label(
+    parts: PartsHere, run_id: str, number: Annotated[int, Path(ge=0, le=2**31 - 1)], _: Annotated[NoParameters, Query()]
+) -> Response:
+    labels.remove(parts.store, PROJECT, run_id, number)
+    return answer(questions.labels(parts.store.project(PROJECT), run_id))

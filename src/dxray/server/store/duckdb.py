@@ -30,6 +30,7 @@ from dxray.server.store.where import Where, check_column
 ROW_GROUP = 30_720
 WAL_BYTES = 16 * 1024 * 1024  # past this the log is brought into the file
 SMALL = 1_000  # rows
+MARK_S = 90 * 86_400  # a mark is kept after its producer spoke last; spools give up what is older than 60 days
 FEW = ("losses", "labels", "decisions", "rules")  # sources of which a page or a run has few rows
 TABLES = ("runs", "steps", "events", "shapes", "lineage", "decisions", "rules", "losses", "labels", "tallies")
 
@@ -76,6 +77,7 @@ class DuckStore:
         self._write = threading.Lock()
         self._readers: list[duckdb.DuckDBPyConnection] = []  # that nobody uses now
         self._closed = False
+        self._forget_again_at = 0.0
         self._opened_at = int(clock() * 1e6)
         self._heard: dict[str, dict[str, int]] = {}  # since then: by project and producer, when it spoke last
         self._uncounted: set[StepKey] = set()
@@ -250,6 +252,7 @@ class DuckStore:
                 with _transaction(self._writer):
                     duck_commit.count_again(self._writer, self._uncounted)
                 self._uncounted = set()  # only now: what fails is tried again
+            self._forget_marks()
             since = self._alive_since()
             self._heard = {
                 project: {producer: seen_at for producer, seen_at in heard.items() if seen_at >= since}
@@ -258,6 +261,13 @@ class DuckStore:
         wal = Path(self._path + ".wal")
         if wal.exists() and wal.stat().st_size > WAL_BYTES:
             self.checkpoint()
+
+    def _forget_marks(self) -> None:
+        """Those of producers that have been silent for long; once an hour."""
+        now = self._clock()
+        if now >= self._forget_again_at:
+            self._forget_again_at = now + 3600
+            self._writer.execute("DELETE FROM marks WHERE seen_at < ?", [int((now - MARK_S) * 1e6)])
 
     def checkpoint(self) -> None:
         """Bring the write-ahead log into the file."""

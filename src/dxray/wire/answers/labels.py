@@ -2,14 +2,39 @@
 
 from __future__ import annotations
 
-from dxray.wire.answers.base import Printed
+from collections.abc import Iterator
+from typing import ClassVar
+
+from dxray.wire.answers.base import Answer, Printed
 from dxray.wire.text import Line
 
 
-class Labels(Printed):
-    """What was said of a run afterwards."""
+class Label(Answer):
+    """What a person or a test said of a run, or of an item in it."""
 
+    number: int = 0
+    label: str = ""
+    item_id: str | None = None
+    name: str | None = None
+    note: str | None = None
+    at: str | None = None
+
+
+class Labels(Printed):
+    """The labels of a run that stand. `number`, where one was just said: which of them it is."""
+
+    _nested: ClassVar[tuple[str, ...]] = ("labels",)
+
+    run_id: str = ""
+    number: int | None = None
+    labels: list[Label] = []
     sentence: str = ""
+
+    def __iter__(self) -> Iterator[Label]:
+        return iter(self.labels)
+
+    def __len__(self) -> int:
+        return len(self.labels)
 
     def _lines(self, width: int) -> list[Line]:
         from dxray.wire.printed.labels import labels_lines

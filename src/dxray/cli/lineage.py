@@ -1,0 +1,34 @@
+"""`dxray lineage RUN ITEM`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from dxray.cli.options import ApiKey, ApiUrl, AsJson, Refusal, RunId
+from dxray.cli.render import READABLE, console, print_json, print_lines
+from dxray.cli.runs import which
+from dxray.client import Client
+from dxray.wire.printed.lineage import lineage_lines
+
+
+def lineage(
+    run: RunId,
+    item: Annotated[str, typer.Argument(metavar="ITEM", help="An item, by id or exact name.", show_default=False)],
+    as_json: AsJson = False,
+    api_url: ApiUrl = None,
+    api_key: ApiKey = None,
+) -> None:
+    """Show what an item came from, and what came of it."""
+    if not item:
+        raise Refusal(
+            "the item is empty: name one, as in dxray lineage last ITEM; dxray show last shows what was chosen", 2
+        )
+    with Client(api_url, api_key) as client:
+        answer = client.lineage(which(client, run), item)
+    if as_json:
+        print_json(answer.to_dict())
+        return
+    out = console()
+    print_lines(out, lineage_lines(answer, width=min(out.width, READABLE), commands=True))

@@ -1,0 +1,149 @@
+"""One run as blame asks of it: fates, lineage, rules and evidence, read when they are asked for, and once."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
+
+from dxray.server.reasoning.evidence import evidence_of
+from dxray.server.reasoning.faults import Rule
+from dxray.server.reasoning.flow import Flow, Stage, flow_of, stages_of
+from dxray.server.reasoning.journey import KEPT, Fate, Seen, Stop, Unknown, fate_of, loss_hint, stops_of
+from dxray.server.reasoning.losses import Losses
+from dxray.server.reasoning.peers import RunPeers
+from dxray.server.reasoning.shown import Row, parsed
+from dxray.server.store.base import Reader
+from dxray.wire.records import VALUE_LOSSES
+
+Judge = Callable[["RunRecord", Stage, str], str | Unknown | None]
+Elsewhere = Callable[["RunRecord", str], Collection[str]]
+
+
+class _Peers(RunPeers):
+    def kept(self, step_id: str) -> Collection[str]:
+        """The items that went on from a step."""
+        return self._with(step_id, tuple(KEPT))
+
+
+class RunRecord:
+    """One run. `judge` and `elsewhere` look at other runs."""
+
+    def __init__(
+        self,
+        reader: Reader,
+        run: Row,
+        steps: Sequence[Row],
+        rules: Sequence[Row],
+        losses: Losses,
+        judge: Judge,
+        elsewhere: Elsewhere,
+    ) -> None:
+        self.run, self.run_id, self.losses = run, run["run_id"], losses
+        self.stages: list[Stage] = stages_of(steps, losses)
+        self.flow: Flow = flow_of(self.stages, losses.events_elsewhere({stage.step_id for stage in self.stages}))
+        self.peers = _Peers(reader, self.run_id)
+        self._judge, self._elsewhere = judge, elsewhere
+        self._rules: dict[str, list[Rule]] = defaultdict(list)
+        by_hand = run["request_hash"] is not None
+        for row in rules:
+            if row["evaluated"] or by_hand:
+                self._rules[row["step_id"]].append(_rule(row, asked=not by_hand))
+        self._fates: dict[str, tuple[Fate, list[Stop]]] = {}
+        self._parents: dict[str, list[str]] = {}
+
+    def fate(self, item: str) -> tuple[Fate, list[Stop]]:
+        if item not in self._fates:
+            events = [_seen(row) for row in self.peers.events_of(item)]
+            stops = stops_of(self.flow, events, self.peers)
+            held = {event.step_id for event in events} & self.flow.superseded
+            gone = max((one for one in self.stages if one.step_id in held), key=lambda one: one.position, default=None)
+            self._fates[item] = (fate_of(self.run["status"], self.flow, stops, self.peers, item, gone), stops)
+        return self._fates[item]
+
+    def hint(self, fate: Fate) -> str | None:
+        unknown = fate.unknown
+        if unknown is None:
+            return None
+        if unknown.hint is None:
+            placed = fate.at is not None and not fate.at.unplaced
+            counts = self.losses.at(fate.at.step_id) if fate.at is not None and placed else self.losses.run
+            return loss_hint([cause for cause in counts if cause not in VALUE_LOSSES])
+        return (unknown.by_hand if self.run["request_hash"] is not None else None) or unknown.hint
+
+    def given_name(self, item: str) -> str | None:
+        """The name that an item was given, where it was."""
+        return self.peers.origin(item, self.stages)[0]
+
+    def name(self, item: str) -> str:
+        return self.given_name(item) or item
+
+    def winners(self) -> list[str]:
+        """Those of the choices after which no other comes."""
+        decided = [stage for stage in self.flow.stages if stage.decided]
+        last = [
+            stage for stage in decided if not any(stage.step_id in self.flow.ancestors(one.step_id) for one in decided)
+        ]
+        return sorted({item for stage in last for item in self.peers.winners(stage.step_id)})
+
+    def parents(self, item: str) -> list[str]:
+        if item not in self._parents:
+            self._parents[item] = self.peers.parents(item, self.flow.superseded)
+        return self._parents[item]
+
+    def children(self, item: str) -> list[str]:
+        return self.peers.children(item, self.flow.superseded)
+
+    def made_at(self, item: str) -> str | None:
+        """The last step that produced the item, of those that count."""
+        made = {row["step_id"] for row in self.peers.events_of(item) if row["outcome"] == "produced"}
+        found = [stage.step_id for stage in self.flow.stages if stage.step_id in made]
+        return found[-1] if found else None
+
+    def ids(self, step_id: str) -> Collection[str]:
+        return self.peers.ids(step_id)
+
+    def kept(self, step_id: str) -> Collection[str]:
+        return self.peers.kept(step_id)
+
+    def rules(self, step_id: str) -> list[Rule]:
+        return self._rules[step_id]
+
+    def asked(self, item: str, step_id: str) -> dict[str, bool]:
+        rows = self._rows(item, step_id)
+        return {row["rule_id"]: bool(row["passed"]) for row in rows if row["rule_id"] is not None}
+
+    def facts(self, item: str, step_id: str) -> tuple[dict[str, Any], bool]:
+        rows = self._rows(item, step_id)
+        shapes = self.peers.shapes(rows)
+        out: dict[str, Any] = {}
+        unkept = False
+        for row in rows:
+            if row["evidence_state"] in (None, "kept"):
+                if not (row["outcome"] is None and row["score"] is not None):  # those are the parts of a score
+                    out |= evidence_of(row, shapes) or {}
+            else:
+                unkept = True
+        return out, unkept
+
+    def others_have(self, step_id: str, name: str) -> bool:
+        return any(name in facts for facts in self.peers.kept_evidence(step_id, "").values())
+
+    def brought_in_elsewhere(self, item: str) -> Collection[str]:
+        return self._elsewhere(self, item)
+
+    def judge(self, stage: Stage, item: str) -> str | Unknown | None:
+        return self._judge(self, stage, item)
+
+    def _rows(self, item: str, step_id: str) -> list[Row]:
+        return [row for row in self.peers.events_of(item) if row["step_id"] == step_id]
+
+
+def _seen(row: Row) -> Seen:
+    into = row["ref_item"] if row["ref_kind"] == "merged_into" else None
+    return Seen(row["step_id"], row["event_no"], row["outcome"], row["reason"], row["score"], row["name"], into)
+
+
+def _rule(row: Mapping[str, Any], *, asked: bool) -> Rule:
+    threshold = parsed(row["threshold"], row["threshold"])
+    return Rule(row["rule_id"], row["field"], row["op"], threshold, row["reason"], asked)
