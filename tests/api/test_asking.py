@@ -166,6 +166,7 @@ def test_one_run_shows_conservation(filled: TestClient) -> None:
         "consumed": 0,
         "unaccounted": 0,
         "accepted_by_count": 0,
+        "rejected_by_count": 0,
     }
     assert kept["rejection_counts"] == {"price_too_high": 1, "duplicate": 1}
     assert kept["rejection_rate"] == pytest.approx(1 / 3)
@@ -265,3 +266,11 @@ def test_few_of_many_runs_are_the_newest_in_order(api: TestClient) -> None:
             found = api.get("/runs", params={"limit": limit, "offset": offset}).json()["runs"]
             assert [run["run_id"] for run in found] == ids[::-1][offset : offset + limit]
             assert {run["step_count"] for run in found} == {2}
+
+
+def test_rejections_that_are_only_counted_balance(api: TestClient) -> None:
+    step = {"name": "filter", "input_count": 100, "output_count": 12, "rejection_counts": {"dear": 60, "odd": 28}}
+    assert api.post("/runs", json={"run_id": "r", "pipeline": "p", "steps": [step]}).status_code == 201
+    counts = api.get("/runs/r").json()["steps"][0]["counts"]
+    assert (counts["in"], counts["rejected"], counts["rejected_by_count"]) == (100, 0, 88)
+    assert 88 + counts["accepted"] + counts["accepted_by_count"] + counts["unaccounted"] == 100

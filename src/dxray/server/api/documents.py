@@ -77,7 +77,7 @@ class RunRow(Document):
 
 
 class Counts(Document):
-    """Distinct items: in + produced = the outcomes + unaccounted (+ accepted_by_count, that no event names)."""
+    """Distinct items: in + produced = the outcomes + unaccounted (+ what no event names: `_by_count`)."""
 
     in_: int | None = Field(alias="in")
     produced: int
@@ -89,6 +89,7 @@ class Counts(Document):
     consumed: int
     unaccounted: int | None
     accepted_by_count: int
+    rejected_by_count: int
 
 
 class EdgeRow(Document):

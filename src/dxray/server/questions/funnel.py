@@ -133,7 +133,6 @@ def _step(row: Row, stage: Stage, flow: Flow, between: Sequence[Mapping[str, Any
         "failed": stage.failed,
         "ended": stage.ended,
         **numbers,
-        "rejected_by_count": max(_said_rejected(row) - (row["rejected"] or 0), 0),
         "out": row["output_count"],
         "reasons": [
             {"reason": reason, "n": n} for reason, n in sorted(pairs, key=lambda pair: (-pair[1], pair[0])) if n
@@ -143,12 +142,6 @@ def _step(row: Row, stage: Stage, flow: Flow, between: Sequence[Mapping[str, Any
         "contradictions": contradictions(row, stage.lossy),
         "unknown": None if grouping else _unknown(stage),
     }
-
-
-def _said_rejected(row: Row) -> int:
-    """How many items a run written by hand says were rejected, named or not."""
-    said = parsed(row["declared_rejections"], {})
-    return sum(n for n in said.values() if isinstance(n, int)) if isinstance(said, dict) else 0
 
 
 def _unknown(stage: Stage) -> dict[str, str] | None:

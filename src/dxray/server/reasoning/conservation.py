@@ -11,7 +11,8 @@ _OUTCOMES = ("produced", "accepted", "rejected", "selected", "outranked", "merge
 
 
 def counts(row: Row, lossy: bool = False) -> dict[str, int | None]:
-    """in + produced = accepted + rejected + selected + outranked + merged + consumed + unaccounted.
+    """in + produced = accepted + rejected + selected + outranked + merged + consumed + unaccounted, and what is only
+    counted, by no event named.
 
     Of a step that lost events, and did not declare how many items came in, nobody knows what is unaccounted: the
     events that are here always balance with themselves.
@@ -22,7 +23,14 @@ def counts(row: Row, lossy: bool = False) -> dict[str, int | None]:
         **{name: row[name] for name in _OUTCOMES},
         "unaccounted": row["unaccounted"] if known else None,
         "accepted_by_count": row["accepted_by_count"],
+        "rejected_by_count": max(_said_rejected(row) - (row["rejected"] or 0), 0),
     }
+
+
+def _said_rejected(row: Row) -> int:
+    """How many items a run written by hand says were rejected, named or not."""
+    said = parsed(row["declared_rejections"])
+    return sum(n for n in said.values() if isinstance(n, int)) if isinstance(said, dict) else 0
 
 
 def recorded_out(row: Row) -> int:

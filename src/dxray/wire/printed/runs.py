@@ -354,6 +354,8 @@ def balance(step: Step) -> list[Span]:
     right = [f"{number(counts[key])} {key}" for key in RIGHT if counts.get(key)]
     if counts.get("accepted_by_count"):
         right.append(f"{number(counts['accepted_by_count'])} accepted, not itemised")
+    if counts.get("rejected_by_count"):
+        right.append(f"{number(counts['rejected_by_count'])} rejected, not itemised")
     if not left and not right:
         return []
     unaccounted = counts.get("unaccounted", step.unaccounted)
