@@ -21,7 +21,7 @@ from dxray import DeliveryError, XRay
 from dxray.sdk import channel as channel_module
 from dxray.sdk.contents import halves
 from dxray.sdk.offline import sync_spool
-from dxray.sdk.shipper import backoff
+from dxray.sdk.shipper import THREADS, backoff
 from dxray.sdk.transport import Transport
 from dxray.wire.codec import inflate, pack_batch, pack_record, unpack_batch, unpack_record
 from dxray.wire.records import AnyRecord, Batch, Events, Loss, Run
@@ -365,7 +365,7 @@ def test_past_its_cap_the_oldest_goes_first_and_is_counted(server: Server, tmp_p
     lost = {run_id for (run_id, cause), n in losses(server).items() if cause == "spool_full" and n == 1}
     assert there | lost == set(runs) and not there & lost
     assert runs[-1] in there and len(lost) > 10
-    assert lost <= set(runs[: len(lost) + 2]), "the oldest, but for those that are being sent"
+    assert lost <= set(runs[: len(lost) + THREADS]), "the oldest, but for those that are being sent"
 
 
 def test_a_full_queue_loses_nothing_while_the_flusher_gets_on(

@@ -17,6 +17,8 @@ from collections import Counter, deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
+
 from dxray.sdk import context
 from dxray.sdk.chunk import encode
 from dxray.sdk.guard import guard, logger
@@ -116,7 +118,7 @@ class Channel:
         self._take(Pending(event, size, event.run_id, event.step_id, n, None, encoder))
 
     def lose(self, cause: str, n: int, run_id: str, step_id: str | None = None) -> None:
-        """Count what could not be recorded; the run says so."""
+        """Count what could not be recorded."""
         self._lost.add(cause, n, run_id, step_id)
 
     def _take(self, one: Pending) -> None:
@@ -125,7 +127,7 @@ class Channel:
         collects = threading.get_ident() == self._collector  # and packs at once what it turns up itself
         if self._pending.bytes > BEHIND_BYTES and not collects:
             self._wake.set()
-            self._pending.pause()
+            self._pending.pause(one.size)
         if not self._pending.put(one, whatever=collects):
             self._lost.add("queue_full", max(1, one.events), one.run_id, one.step_id)
         if self._pending.bytes > WAKE_BYTES:
@@ -225,20 +227,17 @@ class Channel:
         for run in list(self._open.values()):
             with guard:
                 self._put_all(run._progress())
-            self._pack_down_to(BATCH_BYTES, until)
-        for _ in range(len(self._pending)):
-            if not self._pending or time.monotonic() > until or self._must_yield():
-                break
-            self._pack_one()
+        self._pack_down_to(0, until)
         self._beat(all_losses)
 
     def _pack_down_to(self, size: int, until: float) -> None:
-        while self._pending.bytes > size and self._pending and time.monotonic() < until:
-            self._pack_one()
+        left = len(self._pending)
+        while left > 0 and self._pending and self._pending.bytes > size and not self._is_over(until):
+            left -= self._pack_one(until)
 
-    def _must_yield(self) -> bool:
-        """Whether the process ends, and who ends it waits to collect."""
-        return self._stopping and threading.current_thread() is self._thread
+    def _is_over(self, until: float) -> bool:
+        """Whether the time is up, or the process ends and who ends it waits to collect."""
+        return time.monotonic() > until or (self._stopping and threading.current_thread() is self._thread)
 
     def _finish(self, thing: Any) -> None:
         """The last rows and the last version of a run or step that has ended."""
@@ -261,13 +260,13 @@ class Channel:
                 guard.caught(error)
                 self._lost.add("not_encoded", 1, record.run_id, step_id)
 
-    def _pack_one(self) -> None:
+    def _pack_one(self, until: float) -> int:
         """One batch of what waits, and of what was lost meanwhile; several where a chunk is that large."""
         taken: list[Pending] = []
         parts: list[tuple[bytes, Pending]] = []
         size = 0
         try:
-            while self._pending and size < BATCH_BYTES:
+            while self._pending and size < BATCH_BYTES and not (taken and self._is_over(until)):
                 taken.append(self._pending.pop())
                 encoded = self._encoded(taken[-1])
                 size += sum(len(record) for record, _ in encoded)
@@ -276,15 +275,18 @@ class Channel:
             self._pending.put_back(taken)
             raise
         self._pending.freed(taken)
+        for _, one in parts:
+            self._lost.add("truncated", one.cut, one.run_id, one.step_id)
         while parts:
             batch = _up_to(BATCH_BYTES, parts)
             del parts[: len(batch)]
             self._emit(batch if parts else [*batch, *self._untold()])
+        return len(taken)
 
     def _encoded(self, one: Pending) -> list[tuple[bytes, Pending]]:
-        event = one.record
-        if isinstance(event, bytes):
-            return [(event, one)]
+        if isinstance(one.record, bytes):
+            return [(one.record, one)]
+        event = replace(one.record, marks={**one.record.marks})  # should somebody interrupt, it is encoded once more
         assert one.encoder is not None  # `put_later` was given it
         try:
             records = one.encoder(event)
@@ -292,8 +294,10 @@ class Channel:
             guard.caught(error)
             self._lost.add("not_encoded", one.events, one.run_id, one.step_id)
             return []
-        self._lost.add("truncated", sum(map(is_cut, event.marks.values())), one.run_id, one.step_id)
-        return [(record, one._replace(record=b"", events=n)) for record, n in records]
+        cut = sum(map(is_cut, event.marks.values()))
+        said = [one._replace(record=b"", events=n) for _, n in records]
+        said[0] = said[0]._replace(cut=cut)
+        return [(record, of) for (record, _), of in zip(records, said, strict=True)]
 
     def _untold(self) -> list[tuple[bytes, Pending]]:
         losses = self._lost.take()
@@ -348,7 +352,7 @@ class Channel:
                     self.collect(all_losses=True, until=deadline)
                 finally:
                     self._collecting.release()
-            for one in self._pending:
+            for one in self._pending.clear():
                 self._lost.add("memory_at_exit", max(1, one.events), one.run_id, one.step_id)
             # failpoint: exit.collected
             self._shipper.finish(max(0.0, deadline - time.monotonic()))

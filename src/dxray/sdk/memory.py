@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from dxray.wire.records import Events, Loss
@@ -12,7 +12,8 @@ from dxray.wire.records import Events, Loss
 WAKE_BYTES = 16 * 1024 * 1024  # more than this is flushed at once
 BEHIND_BYTES = 32 * 1024 * 1024  # from here on a chunk of a caller's waits a moment
 PENDING_BYTES = 64 * 1024 * 1024  # and from here on what comes is lost
-YIELD_S = 0.005  # the interpreter's own switch interval
+YIELD_BYTES = 128 * 1024  # about a chunk
+YIELD_S = 0.005  # for so much: the interpreter's own switch interval
 
 Encoder = Callable[[Events], list[tuple[bytes, int]]]  # records, each with its number of events
 
@@ -27,6 +28,7 @@ class Pending(NamedTuple):
     events: int = 0
     loss: Loss | None = None
     encoder: Encoder | None = None
+    cut: int = 0  # values of which a part is gone
 
 
 class Memory:
@@ -40,13 +42,18 @@ class Memory:
     def __len__(self) -> int:
         return len(self._queue)
 
-    def __iter__(self) -> Iterator[Pending]:
-        return iter(list(self._queue))
+    def clear(self) -> list[Pending]:
+        """All that waits, which nobody will pack any more."""
+        with self._changed:
+            left = list(self._queue)
+            self._queue.clear()
+            self.bytes -= sum(one.size for one in left)
+            return left
 
-    def pause(self) -> None:
+    def pause(self, size: int) -> None:
         """Wait a moment for room: the flusher needs the interpreter more than the caller does."""
         with self._changed:
-            self._changed.wait(YIELD_S)
+            self._changed.wait(YIELD_S * max(1, size // YIELD_BYTES))
 
     def put(self, one: Pending, whatever: bool = False) -> bool:
         """Take one; False where there is no room. What alone is too much comes in where nothing else is."""

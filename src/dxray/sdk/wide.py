@@ -115,10 +115,11 @@ def records(event: Events) -> list[tuple[bytes, int]]:
     if len(whole) > VALUE_LIMIT:
         _mend(event)
         whole = encode(event)
-    if len(whole) <= RECORD_LIMIT or n == 1:
+    if len(whole) <= RECORD_LIMIT:
         return [(whole, n)]
     event.ids, event.a = listed(event.ids), listed(event.a) if isinstance(event.a, dict | list) else event.a
     event.wide = {key: listed(column) for key, column in (event.wide or {}).items()} or None
+    _mend(event)
     return split(event)
 
 
