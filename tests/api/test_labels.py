@@ -144,3 +144,9 @@ def test_what_is_not_there_is_not_found(asked: TestClient) -> None:
     assert (none.status_code, none.json()["fix"]) == (404, "it has no labels")
     assert asked.post("/runs/stands/labels", content=b"{").status_code == 400
     assert asked.delete("/runs/stands/labels/x").status_code == 422
+
+
+def test_a_label_that_there_is_not_is_no_filter(api: TestClient) -> None:
+    answer = api.get("/runs", params={"q": "label:bda"})
+    assert answer.status_code == 422
+    assert "bda" in answer.json()["detail"] and "bad" in answer.json()["fix"]

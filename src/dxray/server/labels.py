@@ -20,8 +20,8 @@ from dxray.server.reasoning.losses import losses_of
 from dxray.server.reasoning.selection import existing_run, labels_of
 from dxray.server.reasoning.similar import named, nearest_items
 from dxray.server.store.base import Commit, Reader, Store
+from dxray.wire.records import LABELS
 
-LABELS = ("good", "bad", "expected", "wrong", "keep")
 _OF_ITEMS = ("expected", "wrong")
 _FIELDS = ("label", "item_id", "note")
 _LONGEST_NOTE = 10_000

@@ -30,6 +30,7 @@ STEP_TYPES = (
     "tool",
     "approve",
 )
+LABELS = ("good", "bad", "expected", "wrong", "keep")
 OUTCOMES = ("produced", "accepted", "rejected", "selected", "outranked", "merged", "consumed")
 
 

@@ -11,6 +11,7 @@ from dxray.server import labels
 from dxray.server.api.documents import Document, answers
 from dxray.server.api.parts import PROJECT, NoParameters, PartsHere, ReaderHere, answer, body_of
 from dxray.server.questions import labels as questions
+from dxray.wire.records import LABELS
 
 router = APIRouter(tags=["labels"])
 
@@ -24,7 +25,7 @@ _BODY = {
                 "additionalProperties": False,
                 "required": ["label"],
                 "properties": {
-                    "label": {"type": "string", "enum": list(labels.LABELS)},
+                    "label": {"type": "string", "enum": list(LABELS)},
                     "item_id": {"type": "string", "description": "'expected' and 'wrong' are said of an item"},
                     "note": {"type": "string"},
                 },

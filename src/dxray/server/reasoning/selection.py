@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from difflib import get_close_matches
 
-from dxray.server.errors import NotFound
+from dxray.server.errors import NotFound, nearest
 from dxray.server.filters import Clause, FilterError, Grammar, Known, Term, clauses_of, moment, terms
 from dxray.server.reasoning.shown import Row
 from dxray.server.store.base import Reader
-from dxray.wire.records import STATUSES
+from dxray.wire.records import LABELS, STATUSES
 
 _ROOTS = {"input": "input", "output": "output", "metadata": "metadata"}
 _EXCLUDED_AT_MOST = 1_000
@@ -163,6 +163,8 @@ def labels_of(reader: Reader, where: Sequence[Clause]) -> list[dict[str, object]
 def _labelled(reader: Reader, term: Term) -> list[Clause]:
     if term.op != ":":
         raise FilterError("label takes a value only", field="label", fix="write label:bad")
+    if term.value not in LABELS:
+        raise FilterError(f"there is no label {term.value!r}", field="label", fix=nearest(str(term.value), LABELS))
     runs = sorted({str(row["run_id"]) for row in labels_of(reader, [Clause("label", "==", term.value)])})
     if not term.negated:
         return [Clause("run_id", "in", runs)]
