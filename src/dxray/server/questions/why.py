@@ -8,11 +8,11 @@ from typing import Any
 
 from dxray.server.filters import Clause
 from dxray.server.reasoning.evidence import evidence_of
-from dxray.server.reasoning.flow import Flow, Stage, flow_of, stages_of
+from dxray.server.reasoning.flow import STAGE_COLUMNS, Flow, Stage, flow_of, stages_of
 from dxray.server.reasoning.journey import KEPT, Fate, Seen, fate_of, loss_hint, stops_of
 from dxray.server.reasoning.losses import NONE, losses_of
-from dxray.server.reasoning.peers import RunPeers
-from dxray.server.reasoning.ranking import nearest_twin, standing
+from dxray.server.reasoning.peers import RunPeers, few
+from dxray.server.reasoning.ranking import standing
 from dxray.server.reasoning.selection import existing_run
 from dxray.server.reasoning.sentences import Notes, sentence_of
 from dxray.server.reasoning.shown import Row, parsed
@@ -23,6 +23,7 @@ from dxray.wire.printed.runs import error_text
 from dxray.wire.records import VALUE_LOSSES
 
 _OF_RUN = ("run_id", "pipeline", "status", "error", "request_hash")
+_OF_RULES = ("step_id", "rule_id", "field", "op", "threshold", "reason", "evaluated", "failed", "uncomparable")
 _FOLLOWED = 3  # how many merges and rewrites the sentence goes along
 _CHILDREN = 20
 _GENERATIONS = 50
@@ -50,13 +51,13 @@ class _Asked:
     def __init__(self, reader: Reader, run: Row) -> None:
         self.reader, self.run, self.run_id = reader, run, run["run_id"]
         self.here = Clause("run_id", "==", self.run_id)
-        rows = reader.select("steps", where=[self.here], order=["position", "attempt"]).to_pylist()
+        rows = few(reader, "steps", STAGE_COLUMNS, [self.here], ["position", "attempt"])
         self.losses = losses_of(reader, [self.run_id]).get(self.run_id, NONE)
         self.stages: list[Stage] = stages_of(rows, self.losses)
         self.flow: Flow = flow_of(self.stages, self.losses.events_elsewhere({stage.step_id for stage in self.stages}))
         self.peers = RunPeers(reader, self.run_id)
         self.rules: dict[str, list[Row]] = defaultdict(list)
-        for rule in reader.select("rules", where=[self.here], order=["step_id", "number"]).to_pylist():
+        for rule in few(reader, "rules", _OF_RULES, [self.here], ["step_id", "number"]):
             self.rules[rule["step_id"]].append(rule)
 
     def answer(self, item: str, follow: int = _FOLLOWED) -> dict[str, Any]:
@@ -81,8 +82,10 @@ class _Asked:
             out["also_failed"] = [rule for _, rules in notes.overruled for rule in rules]
         self._follow(out, item, fate, follow)
         if not rows:
-            near = nearest_items(self.reader, self.run_id, " ".join(item.split()))  # blanks are typed in by mistake
-            out["did_you_mean"] = near or nearest_items(self.reader, self.run_id, "".join(item.split()))
+            # Blanks are typed in by mistake.
+            forms = dict.fromkeys((" ".join(item.split()), "".join(item.split())))
+            found = (nearest_items(self.reader, self.run_id, form) for form in forms)
+            out["did_you_mean"] = next(filter(None, found), [])
         out["sentence"] = sentence_of(out, notes)
         return out
 
@@ -287,7 +290,7 @@ class _Asked:
         """The kept item most like it, where it differs in what the rejection was about: else it explains nothing."""
         if not any(key in evidence for key in about):
             return None
-        twin = nearest_twin(evidence, self.peers.kept_evidence(stage.step_id, item))
+        twin = self.peers.twin(stage.step_id, item, evidence)
         if twin is None or not any(key in twin.differences for key in about):
             return None
         first = [key for key in about if key in twin.differences]

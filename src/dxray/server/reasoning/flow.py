@@ -19,6 +19,14 @@ _ORIGIN = re.compile(r"([a-z][0-9a-f]{6}\.)[0-9]+")
 _SECONDS = 1_000_000_000  # positions below are of the process that began the run
 FIRST = "s"
 
+# What a stage is made of.
+STAGE_COLUMNS = (
+    "step_id", "step_name", "step_type", "position", "attempt", "parent_step_id", "after", "after_inferred",
+    "started_at", "ended_at", "duration_ms", "events", "missing_events", "declared_input_count",
+    "declared_output_count", "entered", "produced", "accepted", "rejected", "selected", "outranked", "consumed",
+    "decided", "cutoff", "error",
+)  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class Stage:
@@ -70,6 +78,11 @@ class Stage:
     def silent(self) -> bool:
         """Whether it recorded no items, and declared no counts of any."""
         return not (self.entered or self.produced) and self.declared_in is None and self.declared_out is None
+
+    @property
+    def counts_all(self) -> bool:
+        """Whether it said how many items came in, and recorded every one of them."""
+        return self.complete and self.declared_in is not None and self.declared_in == self.entered
 
     @property
     def records_all(self) -> bool:
@@ -273,7 +286,7 @@ def _sources(stage: Stage, stages: Sequence[Stage], counted: Mapping[str, Stage]
     found: set[str] = set()
     seen: set[str] = set()
     parent = by_id.get(stage.parent or "")
-    named = [*stage.after, *_elsewhere(stage, stages, by_id)]
+    named = [*stage.after, *_beside(stage, stages, by_id), *_elsewhere(stage, stages, by_id)]
     if not named and parent is not None and parent is not stage:
         named = list(parent.after)
     while named:
@@ -288,6 +301,21 @@ def _sources(stage: Stage, stages: Sequence[Stage], counted: Mapping[str, Stage]
             found |= stands
             named += [] if stands else source.after
     return found
+
+
+def _beside(stage: Stage, stages: Sequence[Stage], by_id: Mapping[str, Stage]) -> list[str]:
+    """Where nobody said what a step comes after: what ran side by side with the step before it, after the same."""
+    before = by_id.get(stage.after[0]) if stage.after_inferred and stage.after else None
+    if before is None or before.after_inferred or not before.after:
+        return []
+    taken = {source for one in stages if one is not stage for source in one.after}
+    same = (before.parent, before.after)
+    return [
+        one.step_id
+        for one in stages
+        if one is not before and (one.parent, one.after) == same and not one.after_inferred
+        if one.name != before.name and one.step_id not in taken and before.position > one.position
+    ]
 
 
 def _elsewhere(stage: Stage, stages: Sequence[Stage], by_id: Mapping[str, Stage]) -> list[str]:

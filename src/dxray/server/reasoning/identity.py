@@ -69,16 +69,19 @@ def _renumbered(flow: Flow, peers: Peers, item: str) -> str | None:
         ids = set(peers.ids(stage.step_id)) - set(peers.produced(stage.step_id))
         if not ids or not _counts_up(ids):
             continue
-        for before in befores:
-            if ids & set(peers.dropped(before)) and _counts_up(peers.ids(before)):
+        numbered = any(_counts_up(peers.ids(before)) for before in befores)
+        for before in befores if numbered else ():
+            if ids & set(peers.dropped(before)):
                 return _both_number(flow.stage(before), stage)
     return None
 
 
-def shorter_list(first: Stage, then: Stage, peers: Peers, item: str) -> str | None:
-    """What `then` lacks may be the end of a shorter list, numbered anew."""
-    if _is_place(item) and _counts_up(peers.ids(first.step_id)) and _counts_up(peers.ids(then.step_id)):
-        return _both_number(first, then)
+def shorter_list(flow: Flow, stage: Stage, peers: Peers, item: str) -> str | None:
+    """What a step lacks may be the end of a shorter list, numbered anew."""
+    if _is_place(item) and _counts_up(peers.ids(stage.step_id)):
+        for before in flow.ancestors(stage.step_id):
+            if _counts_up(peers.ids(before)):
+                return _both_number(flow.stage(before), stage)
     return None
 
 
@@ -92,4 +95,4 @@ def _both_number(first: Stage, then: Stage) -> str:
 
 def _counts_up(ids: Collection[str]) -> bool:
     """Whether these are the places of a list: 0, 1, 2, … or 1, 2, 3, …"""
-    return set(ids) in ({str(n) for n in range(len(ids))}, {str(n) for n in range(1, len(ids) + 1)})
+    return bool(ids) and set(ids) in ({str(n) for n in range(len(ids))}, {str(n) for n in range(1, len(ids) + 1)})

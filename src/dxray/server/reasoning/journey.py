@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from dxray.server.reasoning.flow import Flow, Stage
+from dxray.server.reasoning.identity import known_before, shorter_list, strangers, two_things
 from dxray.wire.printed.runs import CAUSES
 
 KEPT = frozenset(("produced", "accepted", "selected"))
 DROPPED = frozenset(("rejected", "outranked", "merged", "consumed"))
+_SELECT_NOTHING = frozenset(("generate", "retrieve", "transform", "filter", "merge", "tool"))
 _BRING_NOTHING_IN = frozenset(("filter", "rank", "select", "route", "approve"))
 
 
@@ -125,21 +127,42 @@ def fate_of(
     """
     if not stops:
         return _never_seen(status, flow, peers, seen_before)
-    mixed = _two_things(flow, stops) or _renumbered(flow, stops, peers, item)
+    mixed = two_things(flow, stops, peers, item)
     if mixed is not None:
-        return Fate("unknown", stops[-1], stops[-1].stage, mixed)
+        return Fate("unknown", stops[-1], stops[-1].stage, _ambiguous(mixed))
     held = {stop.stage.step_id for stop in stops}
     earlier = {one for stop in stops for one in flow.ancestors(stop.stage.step_id) & held}
     latest = [stop for stop in stops if stop.stage.step_id not in earlier]
     fate = _combined([_after(status, flow, stop, stops, peers) for stop in latest], flow)
+    fate = _unless_another_id(flow, fate, stops, peers, item)
     if fate.verdict in ("unknown", "interrupted"):
         chosen = [stop for stop in stops if stop.outcome == "selected"]
         if chosen and all(stop.outcome in KEPT for stop in stops[stops.index(chosen[-1]) :]):
-            fate = Fate("selected", chosen[-1], chosen[-1].stage)
+            fate = _unless_approval_unsaid(flow, Fate("selected", chosen[-1], chosen[-1].stage), held)
     settled = frozenset.intersection(*(flow.ancestors(stop.stage.step_id) for stop in latest))
     if fate.verdict != "selected":
         fate = _unless_elsewhere(flow, fate, stops, settled, peers)
     return _unless_lost_events(flow, fate, latest, settled)
+
+
+def _unless_another_id(flow: Flow, fate: Fate, stops: Sequence[Stop], peers: Peers, item: str) -> Fate:
+    """What is missing from a list that is numbered anew, or came from nowhere, may go by another id."""
+    if fate.stop is None or fate.at is None:
+        return fate
+    here = fate.stop.stage
+    if fate.verdict in ("lost", "interrupted") and fate.at is not here:
+        shorter = shorter_list(flow, fate.at, peers, item)
+        return fate if shorter is None else Fate("unknown", fate.stop, fate.at, _ambiguous(shorter))
+    if fate.verdict == "survived" and item not in known_before(flow, stops[0].stage, peers):
+        chose = [one for one in flow.stages if one.decided and one.step_id in flow.ancestors(stops[0].stage.step_id)]
+        if chose:
+            return Fate("unknown", fate.stop, chose[-1], _not_said(chose[-1]))
+    return fate
+
+
+def _ambiguous(detail: str) -> Unknown:
+    hint = "give items ids that stay their own through the run, such as 'kw:stand' and 'sku:17', not places in a list"
+    return Unknown("ambiguous", detail, hint)
 
 
 def _after(status: str, flow: Flow, stop: Stop, stops: Sequence[Stop], peers: Peers) -> Fate:
@@ -191,6 +214,11 @@ def _going_on(status: str, flow: Flow, stop: Stop, stops: Sequence[Stop], peers:
         if was_chosen:
             chosen = [one for one in stops if one.outcome == "selected"][-1]
             return Fate("selected", chosen, chosen.stage)
+        unsaid = [
+            one for one in flow.stages if one.type == "select" and one.silent and not flow.has_inside(one.step_id)
+        ]
+        if unsaid:
+            return Fate("unknown", stop, unsaid[-1], _not_said(unsaid[-1]))
         return Fate("survived" if status == "completed" else "interrupted", stop, stop.stage)
     fates = [_missing_from(status, flow, stop, taker, peers) for taker in takers]
     for verdict in ("interrupted", "unknown"):
@@ -223,17 +251,26 @@ def _takers(flow: Flow, stage: Stage) -> list[Stage]:
 
 def _is_next_turn(stage: Stage, one: Stage) -> bool:
     again = (one.name, one.parent) == (stage.name, stage.parent)
-    return again and (bool(one.after_inferred and one.produced) or (not one.linked and one.origin != stage.origin))
+    brings_in = one.after_inferred and (one.produced or stage.produced)
+    return again and bool(brings_in or (not one.linked and one.origin != stage.origin))
 
 
 def _missing_from(status: str, flow: Flow, stop: Stop, taker: Stage, peers: Peers) -> Fate:
     """The item went on from `stop`, and `taker` has no event of it."""
     if status != "completed" and (not taker.ended or taker.failed):
+        if strangers(flow, taker, peers) or _from_nowhere(flow, stop.stage, peers):  # or there is more that is not said
+            return Fate("unknown", stop, taker, _not_said(taker))
         return Fate("interrupted", stop, taker)
     resumed = taker.origin != stop.stage.origin and taker.origin[0] == stop.stage.origin[0] == "r"
     if not resumed and _was_not_at(flow, taker, peers):  # who resumes a run may go on with some of its items
         return Fate("lost", stop, taker)
     return Fate("unknown", stop, taker, _not_said(taker))
+
+
+def _from_nowhere(flow: Flow, stage: Stage, peers: Peers) -> bool:
+    """Whether items came to a step that those before it did not record, though they recorded some."""
+    before = [flow.stage(one) for one in flow.ancestors(stage.step_id)]
+    return any(one.produced for one in before) and strangers(flow, stage, peers)
 
 
 def _not_said(taker: Stage) -> Unknown:
@@ -250,18 +287,6 @@ def _not_said(taker: Stage) -> Unknown:
     return Unknown("not_recorded", detail, f"call {call} in {taker.name}, and step.set_input_count(n)", by_hand)
 
 
-def strangers(flow: Flow, stage: Stage, peers: Peers) -> bool:
-    """Whether a step holds items that nothing before it knew: then its ids are not those of the steps before."""
-    known: set[str] = set(peers.produced(stage.step_id))
-    for before in flow.ancestors(stage.step_id):
-        known.update(peers.ids(before))
-    parent = stage.parent
-    while parent is not None:
-        known.update(peers.produced(parent))
-        parent = flow.parent_of(parent)
-    return not known.issuperset(peers.ids(stage.step_id))
-
-
 def _combined(fates: Sequence[Fate], flow: Flow) -> Fate:
     """One verdict from parallel branches, given in dataflow order."""
     for verdict in ("selected", "interrupted", "unknown"):
@@ -269,9 +294,26 @@ def _combined(fates: Sequence[Fate], flow: Flow) -> Fate:
         if found:
             return found[-1]
     gone = [fate for fate in fates if fate.verdict != "survived"]
+    lost = [fate for fate in gone if fate.verdict == "lost"]
+    dropped = [fate for fate in gone if fate.verdict in DROPPED]
+    if lost and dropped:
+        return Fate("unknown", lost[-1].stop, lost[-1].at, _lost_or_dropped(lost[-1], dropped[-1]))
     if gone and (len(gone) == len(fates) or any(stage.decided for stage in flow.stages)):
         return gone[-1]
     return [fate for fate in fates if fate.verdict == "survived"][-1]
+
+
+def _lost_or_dropped(lost: Fate, dropped: Fate) -> Unknown:
+    """Two branches had it. One dropped it, the other did not, and what joins them has no event of it."""
+    assert lost.stop is not None and lost.at is not None and dropped.stop is not None
+    join, kept, other = lost.at.name, lost.stop.stage.name, dropped.stop.stage.name
+    return Unknown(
+        "not_recorded",
+        f"{other} dropped the item, {kept} beside it kept it, and {join} has no event of it; whether {join} takes only "
+        "what both kept is not recorded",
+        f"call step.reject(item_id, reason) in {join} for what it does not take",
+        f"record at {join} what it does not take, with the outcome rejected",
+    )
 
 
 def _unless_elsewhere(flow: Flow, fate: Fate, stops: Sequence[Stop], settled: Collection[str], peers: Peers) -> Fate:
@@ -289,6 +331,11 @@ def _unless_elsewhere(flow: Flow, fate: Fate, stops: Sequence[Stop], settled: Co
         stage = waiting.pop()
         if stage.step_id in seen or stage.step_id in held or _was_not_at(flow, stage, peers):
             continue
+        # Workers share the items of one step out among them; and what was dropped does not go on as a rule.
+        shared = any((stage.name, stage.parent) == (stop.stage.name, stop.stage.parent) for stop in stops)
+        after = fate.stop is not None and fate.stop.stage.step_id in flow.ancestors(stage.step_id)
+        if (shared or after) and _says_all(flow, stage, peers):
+            continue
         seen.add(stage.step_id)
         grouping = stage.silent and flow.has_inside(stage.step_id)
         if stage.step_id not in settled and not grouping and fate.verdict not in ("unknown", "interrupted"):
@@ -297,25 +344,48 @@ def _unless_elsewhere(flow: Flow, fate: Fate, stops: Sequence[Stop], settled: Co
     return _unless_taken_back(flow, fate, held, peers)
 
 
+def _unless_approval_unsaid(flow: Flow, fate: Fate, held: Collection[str]) -> Fate:
+    """Whoever approves after the choice may have refused what it chose."""
+    assert fate.stop is not None
+    for stage in flow.stages:
+        after = fate.stop.stage.step_id in flow.ancestors(stage.step_id)
+        over = stage.ended and not stage.failed
+        if after and over and stage.type == "approve" and stage.step_id not in held:
+            return Fate("unknown", fate.stop, stage, _not_said(stage))
+    return fate
+
+
 def _unless_taken_back(flow: Flow, fate: Fate, held: Collection[str], peers: Peers) -> Fate:
-    """Whoever approves may overrule what came before; of other steps that is not assumed."""
-    if fate.verdict not in DROPPED or fate.stop is None:
+    """Whoever approves may overrule what came before; of other steps that is not assumed.
+
+    What became others is not there any more to be taken back.
+    """
+    if fate.verdict not in DROPPED or fate.verdict == "consumed" or fate.stop is None:
         return fate
     for stage in flow.stages:
         after = fate.stop.stage.step_id in flow.ancestors(stage.step_id)
-        if after and stage.type == "approve" and stage.step_id not in held and not _was_not_at(flow, stage, peers):
+        if not after or stage.type != "approve" or stage.step_id in held:
+            continue
+        if not _says_all(flow, stage, peers):
             return Fate("unknown", fate.stop, stage, _not_said(stage))
     return fate
 
 
 def _was_not_at(flow: Flow, stage: Stage, peers: Peers) -> bool:
     """Whether an item without an event at this step was certainly not there."""
+    return stage.counts_all and _says_all(flow, stage, peers)
+
+
+def _says_all(flow: Flow, stage: Stage, peers: Peers) -> bool:
+    """Whether that is at least to be believed."""
     return stage.records_all and not stage.failed and not strangers(flow, stage, peers)
 
 
 def _unless_lost_events(flow: Flow, fate: Fate, latest: Sequence[Stop], settled: Collection[str]) -> Fate:
     """A step that may have had a later word, and of which events did not arrive, leaves nothing certain."""
     lossy = _lossy(flow, settled)
+    if lossy is None and fate.verdict == "survived":  # or was it selected, and that is among what was lost?
+        lossy = _lossy(flow, [one.step_id for one in flow.stages if one.type in _SELECT_NOTHING and not one.decided])
     if lossy is not None:
         return Fate("unknown", fate.stop, lossy, _events_lost(lossy))
     if flow.missing_after([stop.stage for stop in latest]):
@@ -351,67 +421,26 @@ _STEP_LOST = Unknown(
 )
 
 
-def _two_things(flow: Flow, stops: Sequence[Stop]) -> Unknown | None:
-    """One id for two things, a keyword and a product or the places of two lists: no verdict is about either."""
-    made: list[tuple[Stage, str]] = []
-    for stop in stops:
-        outcomes = [event.outcome for event in stop.events]
-        again = "produced" in outcomes and "consumed" in outcomes[: outcomes.index("produced")]
-        names = {event.name for event in stop.events if event.outcome == "produced" and event.name is not None}
-        other = [
-            (stage, name)
-            for stage, name in made
-            if names and name not in names and stage.step_id in flow.ancestors(stop.stage.step_id)
-        ]
-        if again or other:
-            first = other[0][0].name if other else stop.stage.name
-            return Unknown(
-                "ambiguous",
-                f"{first} and {stop.stage.name} use the id for two different things",
-                "give items ids that stay their own through the run, such as 'kw:stand' and 'sku:17'",
-            )
-        made += [(stop.stage, name) for name in names]
-    return None
-
-
-def _renumbered(flow: Flow, stops: Sequence[Stop], peers: Peers, item: str) -> Unknown | None:
-    """Places in a list taken for ids: a later step counts from 0 again, dropped places included."""
-    if not item.isdecimal():
-        return None
-    for stop in stops:
-        stage = stop.stage
-        ids = set(peers.ids(stage.step_id)) - set(peers.produced(stage.step_id))
-        if stage.type == "approve" or len(ids) < 2 or not _counts_up(ids):
-            continue
-        for before in flow.ancestors(stage.step_id):
-            if ids & set(peers.dropped(before)) and _counts_up(peers.ids(before)):
-                first = flow.stage(before).name
-                return Unknown(
-                    "ambiguous",
-                    f"{first} and {stage.name} both number their items from the start, so an id means two things",
-                    "give items ids that stay their own through the run, not their place in a list",
-                )
-    return None
-
-
-def _counts_up(ids: Collection[str]) -> bool:
-    """Whether these are the places of a list: 0, 1, 2, … or 1, 2, 3, …"""
-    return set(ids) in ({str(n) for n in range(len(ids))}, {str(n) for n in range(1, len(ids) + 1)})
-
-
 def _never_seen(status: str, flow: Flow, peers: Peers, seen_before: Stage | None) -> Fate:
     lossy = _lossy(flow) or next(iter(flow.lossy_before), None)
     if lossy is not None or flow.unplaced:
         return Fate("unknown", None, lossy, _events_lost(lossy))
-    if status != "completed":
-        return Fate("interrupted", None, flow.stages[-1] if flow.stages else None)
-    if seen_before is not None:
+    if seen_before is not None and (status == "completed" or _went_well_again(flow, seen_before)):
         return Fate("unknown", None, seen_before, _only_before(seen_before))
-    unknown = _may_have_been_there(flow, peers)
+    over = flow.stages if status == "completed" else [one for one in flow.stages if one.ended and not one.failed]
+    unknown = _may_have_been_there(flow, over, peers) if over or status == "completed" else None
     if unknown is not None:
         return Fate("unknown", None, unknown[0], unknown[1])
+    if status != "completed":
+        return Fate("interrupted", None, flow.stages[-1] if flow.stages else None)
     doors = [stage for stage in flow.stages if stage.produced] or list(flow.stages[:1])
     return Fate("never_retrieved", None, doors[-1])
+
+
+def _went_well_again(flow: Flow, attempt: Stage) -> bool:
+    """Whether a later attempt at the same came to its end."""
+    same = (attempt.name, attempt.parent)
+    return any((one.name, one.parent) == same and one.ended and not one.failed for one in flow.stages)
 
 
 def _only_before(stage: Stage) -> Unknown:
@@ -423,9 +452,9 @@ def _only_before(stage: Stage) -> Unknown:
     )
 
 
-def _may_have_been_there(flow: Flow, peers: Peers) -> tuple[Stage | None, Unknown] | None:
-    """Why "it was never there" cannot be said; None when it can."""
-    if all(stage.silent for stage in flow.stages):
+def _may_have_been_there(flow: Flow, over: Sequence[Stage], peers: Peers) -> tuple[Stage | None, Unknown] | None:
+    """Why "it was never there" cannot be said of the steps that are over; None when it can."""
+    if all(stage.silent for stage in over):
         return None, Unknown(
             "not_recorded",
             "this run recorded no items",
@@ -434,7 +463,7 @@ def _may_have_been_there(flow: Flow, peers: Peers) -> tuple[Stage | None, Unknow
         )
     if flow.missing_after(()):
         return None, _STEP_LOST
-    for stage in flow.stages:
+    for stage in over:
         hints = (
             f"call step.produce(item_id) for every item in {stage.name}",
             f"record every item at {stage.name}, with the outcome produced",

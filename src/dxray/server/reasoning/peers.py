@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
@@ -12,14 +13,35 @@ from dxray.server.filters import Clause
 from dxray.server.reasoning.evidence import evidence_of, shapes_of
 from dxray.server.reasoning.flow import Stage
 from dxray.server.reasoning.journey import KEPT
+from dxray.server.reasoning.ranking import Twin, nearest_twin
 from dxray.server.reasoning.shown import Row
+from dxray.server.reasoning.twins import Mixed, nearest
 from dxray.server.store.base import Reader
 from dxray.wire.evidence import ShapeReader
+from dxray.wire.records import OUTCOMES
 
 _COMPARED = 20_000  # events of a step among which a twin is looked for
+_FEW = 1_000  # rows: an answer that is known to be small is read in half the time
+_EVENTS = (
+    "step_id", "event_no", "outcome", "reason", "decided_by", "score", "name", "rule_id", "passed", "ref_item",
+    "ref_kind", "shape_id", "num", "str", "evidence_text", "evidence_state",
+)  # fmt: skip
 
+
+_FACTS = ("shape_id", "num", "str", "evidence_text")
 
 Origin = tuple[str | None, str | None]  # an item's name, and the name of the step it comes from
+
+
+def few(
+    reader: Reader, source: str, columns: Sequence[str], where: Sequence[Clause], order: Sequence[str] = ()
+) -> list[Row]:
+    """All rows of what has few as a rule: a run's steps, an item's events."""
+    table = reader.select(source, columns, where, order, limit=_FEW)
+    if table.num_rows == _FEW:
+        table = reader.select(source, columns, where, order)
+    rows: list[Row] = table.to_pylist()
+    return rows
 
 
 class RunPeers:
@@ -41,7 +63,7 @@ class RunPeers:
         if item not in self._events:
             where = [self._here, Clause("item_id", "==", item)]
             order = ["step_id", "event_no"]
-            self._events[item] = self._reader.select("events", where=where, order=order).to_pylist()
+            self._events[item] = few(self._reader, "events", _EVENTS, where, order)
         return self._events[item]
 
     def shapes(self, rows: Sequence[Row]) -> ShapeReader:
@@ -78,8 +100,12 @@ class RunPeers:
         return {item for item, outcome, _ in self._step(step_id) if outcome == "produced"}
 
     def dropped(self, step_id: str) -> Collection[str]:
-        """The items that a step rejected or outranked."""
-        return self._with(step_id, ("rejected", "outranked"))
+        """The items that a step rejected or outranked: also those that it scored, and did not name in its choice."""
+        said = self._with(step_id, ("rejected", "outranked"))
+        if not self.winners(step_id):
+            return said
+        named = self._with(step_id, OUTCOMES[1:])
+        return {*said, *(item for item in self.scores(step_id) if item not in named)}
 
     def winners(self, step_id: str) -> Collection[str]:
         """The items selected at a step."""
@@ -91,18 +117,41 @@ class RunPeers:
 
     def kept_evidence(self, step_id: str, but: str) -> dict[str, dict[str, Any]]:
         """The evidence of each item that a step kept, all its events together."""
-        last = {item: outcome for item, outcome, _ in self._step(step_id)[:_COMPARED] if outcome is not None}
+        return self._evidence(self._kept_rows(step_id, but))
+
+    def twin(self, step_id: str, but: str, evidence: Mapping[str, Any]) -> Twin | None:
+        """The item that a step kept with the evidence nearest to this."""
+        table = self._kept_rows(step_id, but)
+        try:
+            found = nearest(evidence, table, self._places(table, evidence))
+        except Mixed:
+            return nearest_twin(evidence, self._evidence(table))
+        if found is None:
+            return None
+        only = self._evidence(table.filter(pc.equal(table["item_id"], found[0])))
+        twin = nearest_twin(evidence, only)
+        return None if twin is None else replace(twin, distance=found[1])
+
+    def _places(self, table: pa.Table, keys: Collection[str]) -> dict[str, dict[str, tuple[str, int]]]:
+        """Of the shapes of these events, where the keys lie."""
+        found: dict[str, dict[str, tuple[str, int]]] = {}
+        shapes = [one for one in table["shape_id"].unique().to_pylist() if one is not None]
+        where = [Clause("shape_id", "in", shapes), Clause("key", "in", list(keys))]
+        for row in few(self._reader, "shapes", ("shape_id", "key", "class", "position"), where):
+            found.setdefault(row["shape_id"], {})[row["key"]] = (row["class"], row["position"])
+        return found
+
+    def _kept_rows(self, step_id: str, but: str) -> pa.Table:
+        """Those events with evidence that are of items that a step kept."""
+        here = [self._here, Clause("step_id", "==", step_id)]
+        table = self._reader.select("events", ["item_id", "outcome", *_FACTS], here, ["event_no"], limit=_COMPARED)
+        said = table.filter(pc.is_valid(table["outcome"]))
+        last = dict(zip(said["item_id"].to_pylist(), said["outcome"].to_pylist(), strict=True))
         kept = [item for item, outcome in last.items() if outcome in KEPT and item != but]
-        table = self._reader.select(
-            "events",
-            ["item_id", "shape_id", "num", "str", "evidence_text"],
-            [self._here, Clause("step_id", "==", step_id)],
-            ["event_no"],
-            limit=_COMPARED,
-        )
-        # Rows become Python objects only where they count.
         has = pc.or_(pc.is_valid(table["shape_id"]), pc.is_valid(table["evidence_text"]))
-        table = table.filter(pc.and_(has, pc.is_in(table["item_id"], pa.array(kept, pa.string()))))
+        return table.filter(pc.and_(has, pc.is_in(table["item_id"], pa.array(kept, pa.string()))))
+
+    def _evidence(self, table: pa.Table) -> dict[str, dict[str, Any]]:
         rows = table.to_pylist()
         shapes = self.shapes(rows)
         out: dict[str, dict[str, Any]] = {}
@@ -143,7 +192,7 @@ class RunPeers:
         return self._related(where, "item_id", superseded)
 
     def _related(self, where: list[Clause], column: str, superseded: Collection[str]) -> list[str]:
-        rows = self._reader.select("lineage", ["step_id", "event_no", column], where, ["event_no"]).to_pylist()
+        rows = few(self._reader, "lineage", ["step_id", "event_no", column], where, ["event_no"])
         counted = [row for row in rows if row["step_id"] not in superseded] or rows
         return list(dict.fromkeys(row[column] for row in counted))
 

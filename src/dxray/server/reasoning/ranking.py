@@ -24,7 +24,8 @@ class Standing:
 def standing(item: str, stage: Stage, scores: Mapping[str, float], winners: Collection[str]) -> Standing:
     """The item's place. Higher scores are better; items level with each other share a rank."""
     own = scores.get(item)
-    rank = None if own is None else 1 + sum(other > own for other in scores.values())
+    unscored = bool(scores) and any(winner not in scores for winner in winners)  # nobody knows where those stood
+    rank = None if own is None or unscored else 1 + sum(other > own for other in scores.values())
     taken = [winner for winner in winners if winner in scores]
     cutoff = stage.cutoff if stage.cutoff is not None else (len(winners) or None)
     level = False  # across the cut-off: then nobody knows who of them was the last to be taken
@@ -58,18 +59,25 @@ def nearest_twin(evidence: Mapping[str, Any], accepted: Mapping[str, Mapping[str
     """
     own = {key: value for key, value in evidence.items() if value is not None}
     spreads = _spreads(own, accepted)
-    best: Twin | None = None
+    nearest: tuple[float, str] | None = None
     for item, facts in accepted.items():
-        shared = [key for key in own if facts.get(key) is not None]
-        if not shared:
-            continue
-        apart = [_apart(own[key], facts[key], spreads.get(key)) for key in shared]
-        missing = 0.5 * (len(own) - len(shared))
-        distance = (sum(apart) + missing) / (len(shared) + missing)
-        if best is None or (distance, item) < (best.distance, best.item_id):
-            differences = {key: [own[key], facts[key]] for key, far in zip(shared, apart, strict=True) if far > 0}
-            best = Twin(item, distance, tuple(shared), differences)
-    return best
+        far, shared = 0.0, 0
+        for key, value in own.items():
+            other = facts.get(key)
+            if other is not None:
+                shared += 1
+                far += _apart(value, other, spreads.get(key))
+        if shared:
+            missing = 0.5 * (len(own) - shared)
+            distance = ((far + missing) / (shared + missing), item)
+            if nearest is None or distance < nearest:
+                nearest = distance
+    if nearest is None:
+        return None
+    facts = accepted[nearest[1]]
+    both = [key for key in own if facts.get(key) is not None]
+    differences = {key: [own[key], facts[key]] for key in both if _apart(own[key], facts[key], spreads.get(key)) > 0}
+    return Twin(nearest[1], nearest[0], tuple(both), differences)
 
 
 def _spreads(own: Mapping[str, Any], accepted: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
