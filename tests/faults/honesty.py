@@ -59,7 +59,7 @@ def commit_fails(folder: Path, patches: Sequence[Patch]) -> str:
     """Every third commit of the server fails; the SDK sends again."""
     with Rig(folder, sdk=network.SDK, server={"fail": ["commit.marks_written", 3]}, server_patches=patches) as rig:
         rig.serve()
-        producer = rig.produce(seconds=1.5, rate=2_000, items=50, flush=20.0)
+        producer = rig.produce(seconds=4.0, rate=2_000, items=50, flush=20.0)
         producer.hear(30.0)
         producer.ends_within(10.0)
         producer.kill()
