@@ -60,6 +60,7 @@ class Sourced:
             return
         given = None if after is None or not after else after
         step = self.run.step(name, kind, after=given, attempt=attempt, capture=self.instrument.capture)
+        assert isinstance(step, Step)
         self.handles = [step]
         with step:
             yield place, self.instrument.voice(step, self.book, place, kind)
