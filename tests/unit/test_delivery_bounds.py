@@ -25,9 +25,9 @@ from dxray.sdk.offline import sync_spool
 from dxray.sdk.spool import Frame
 from dxray.sdk.transport import Answer, Fate, Transport
 from dxray.wire.codec import MAX_INFLATED, inflate, pack_batch, unpack_batch, unpack_record
+from dxray.wire.ids import uuid7_hex
 from dxray.wire.records import AnyRecord, Batch, Decision, Events, Run, Step
 
-NOWHERE = "http://127.0.0.1:9"
 TOO_LARGE = Answer(Fate.TOO_LARGE, "HTTP 413")
 BUSY = Answer(Fate.RETRY, "HTTP 503")
 
@@ -36,6 +36,7 @@ class Taker:
     """In place of the way to a server: takes what a server takes, and keeps it. `before` may answer otherwise."""
 
     def __init__(self) -> None:
+        self.url = f"http://127.0.0.1:9/{uuid7_hex()}"  # of its own: what other tests left tries to go on
         self.before: Callable[[Batch], Answer | None] = lambda batch: None
         self.sizes: list[int] = []  # of posted batches, inflated
         self.records: list[AnyRecord] = []
@@ -76,7 +77,11 @@ class Taker:
 @pytest.fixture
 def taker(monkeypatch: pytest.MonkeyPatch) -> Taker:
     made = Taker()
-    monkeypatch.setattr(Transport, "post", lambda _, data: made.post(data))
+
+    def post(transport: Any, data: bytes) -> Answer:
+        return made.post(data) if transport._url.startswith(made.url) else Answer(Fate.RETRY, "elsewhere")
+
+    monkeypatch.setattr(Transport, "post", post)
     return made
 
 
@@ -88,7 +93,7 @@ def make(taker: Taker, tmp_path: Path) -> Iterator[Make]:
     before = set(channels._channels)
 
     def one(**more: Any) -> XRay:
-        return XRay("p", **{"api_url": NOWHERE, "spool_dir": str(tmp_path), "capture": "full", **more})
+        return XRay("p", **{"api_url": taker.url, "spool_dir": str(tmp_path), "capture": "full", **more})
 
     yield one
     for key in [key for key in channels._channels if key not in before]:
@@ -287,7 +292,7 @@ def test_what_cannot_be_encoded_before_the_end_is_counted(
     if channel._thread is not None:
         channel._thread.join(10)
     taker.before = lambda batch: None
-    sync_spool(tmp_path, NOWHERE)
+    sync_spool(tmp_path, taker.url)
     assert len(taker.ids) == len(set(taker.ids))
     missing = n - len(taker.ids)
     assert missing <= lost <= missing + 3, "the last versions of the step and of the run count as one each"
