@@ -17,18 +17,15 @@ from collections import Counter, deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from msgspec.structs import replace
-
 from dxray.sdk import context
 from dxray.sdk.chunk import encode
 from dxray.sdk.guard import guard, logger
 from dxray.sdk.losses import Losses
-from dxray.sdk.memory import BEHIND_BYTES, WAKE_BYTES, Encoder, Memory, Pending
+from dxray.sdk.memory import BEHIND_BYTES, WAKE_BYTES, Encoder, Memory, Pending, encoded
 from dxray.sdk.outbox import Outbox
 from dxray.sdk.settings import Settings
 from dxray.sdk.shipper import Shipper
 from dxray.sdk.spool import LOOK_EVERY_S, Frame
-from dxray.sdk.values import is_cut
 from dxray.wire.codec import pack_batch
 from dxray.wire.ids import uuid7_hex
 from dxray.wire.records import AnyRecord, Events
@@ -262,42 +259,37 @@ class Channel:
 
     def _pack_one(self, until: float) -> int:
         """One batch of what waits, and of what was lost meanwhile; several where a chunk is that large."""
-        taken: list[Pending] = []
         parts: list[tuple[bytes, Pending]] = []
-        size = 0
+        one: Pending | None = None
+        taken = held = size = 0
         try:
             while self._pending and size < BATCH_BYTES and not (taken and self._is_over(until)):
-                taken.append(self._pending.pop())
-                encoded = self._encoded(taken[-1])
-                size += sum(len(record) for record, _ in encoded)
-                parts += encoded
+                one = self._pending.pop()
+                taken, held = taken + 1, held + one.size
+                found = self._encoded(one)
+                size += sum(len(record) for record, _ in found)
+                parts += found
+                one = None
         except BaseException:  # somebody interrupts, and nothing of it is sent yet
-            self._pending.put_back(taken)
+            back = [of._replace(record=record, size=len(record)) for record, of in parts]
+            self._pending.put_back([*back, *([one] if one is not None else [])], held)
             raise
-        self._pending.freed(taken)
+        self._pending.freed(held)
         for _, one in parts:
             self._lost.add("truncated", one.cut, one.run_id, one.step_id)
         while parts:
             batch = _up_to(BATCH_BYTES, parts)
             del parts[: len(batch)]
             self._emit(batch if parts else [*batch, *self._untold()])
-        return len(taken)
+        return taken
 
     def _encoded(self, one: Pending) -> list[tuple[bytes, Pending]]:
-        if isinstance(one.record, bytes):
-            return [(one.record, one)]
-        event = replace(one.record, marks={**one.record.marks})  # should somebody interrupt, it is encoded once more
-        assert one.encoder is not None  # `put_later` was given it
         try:
-            records = one.encoder(event)
+            return encoded(one)
         except Exception as error:
             guard.caught(error)
             self._lost.add("not_encoded", one.events, one.run_id, one.step_id)
             return []
-        cut = sum(map(is_cut, event.marks.values()))
-        said = [one._replace(record=b"", events=n) for _, n in records]
-        said[0] = said[0]._replace(cut=cut)
-        return [(record, of) for (record, _), of in zip(records, said, strict=True)]
 
     def _untold(self) -> list[tuple[bytes, Pending]]:
         losses = self._lost.take()

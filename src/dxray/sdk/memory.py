@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
+from dxray.sdk.values import is_cut
 from dxray.wire.records import Events, Loss
 
 WAKE_BYTES = 16 * 1024 * 1024  # more than this is flushed at once
@@ -29,6 +32,18 @@ class Pending(NamedTuple):
     loss: Loss | None = None
     encoder: Encoder | None = None
     cut: int = 0  # values of which a part is gone
+
+
+def encoded(one: Pending) -> list[tuple[bytes, Pending]]:
+    """Its records, each with what matters of it; the first of them says how many values were cut."""
+    if isinstance(one.record, bytes):
+        return [(one.record, one)]
+    assert one.encoder is not None
+    event = replace(one.record, marks={**one.record.marks})  # should somebody interrupt, it is encoded once more
+    records = one.encoder(event)
+    said = [one._replace(record=b"", events=n) for _, n in records]
+    said[0] = said[0]._replace(cut=sum(map(is_cut, event.marks.values())))
+    return [(record, of) for (record, _), of in zip(records, said, strict=True)]
 
 
 class Memory:
@@ -68,12 +83,13 @@ class Memory:
         """The one that has waited longest; its bytes count until they are `freed`."""
         return self._queue.popleft()
 
-    def put_back(self, taken: list[Pending]) -> None:
-        """What was popped, and comes first again."""
-        self._queue.extendleft(reversed(taken))
+    def put_back(self, back: list[Pending], size: int) -> None:
+        """What was popped, of that size then, and comes first again."""
+        self._queue.extendleft(reversed(back))
+        self.freed(size - sum(one.size for one in back))
 
-    def freed(self, taken: Iterable[Pending]) -> None:
-        """What was popped is packed."""
+    def freed(self, size: int) -> None:
+        """What was popped, of that size, is packed."""
         with self._changed:
-            self.bytes -= sum(one.size for one in taken)
+            self.bytes -= size
             self._changed.notify_all()
