@@ -317,3 +317,11 @@ def test_the_command_line_loads_no_server_and_no_http_until_it_asks() -> None:
         "print([m for m in ('duckdb', 'fastapi', 'uvicorn', 'urllib3', 'dxray.server', 'pyarrow') if m in sys.modules])"
     )
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("words", [["--list", "--remove", "1"], ["bad", "--list"], ["bad", "--remove", "1"]])
+def test_a_label_is_given_shown_or_taken_back_one_at_a_time(run: Run, words: list[str], httpserver: HTTPServer) -> None:
+    code, out, err = run("label", "r1", *words)
+    assert (code, out) == (2, "")
+    assert "one at a time" in err
+    assert httpserver.log == []

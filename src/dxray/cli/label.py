@@ -20,7 +20,9 @@ def label(
     run: RunId,
     said: Annotated[
         str | None,
-        typer.Argument(metavar="LABEL", help="good, bad or keep; of an item: expected or wrong.", show_default=False),
+        typer.Argument(
+            metavar="LABEL", help="Of a run: good or bad; of an item: expected, wrong or keep.", show_default=False
+        ),
     ] = None,
     item: Annotated[
         str | None,
@@ -34,7 +36,7 @@ def label(
     api_key: ApiKey = None,
 ) -> None:
     """Say whether a run was good or bad, or an item expected or wrong."""
-    if said is not None and (listed or remove is not None):
+    if (said is not None) + listed + (remove is not None) > 1:
         raise Refusal("a label is given, shown or taken back, one at a time; see dxray label --help", 2)
     if said is None and (item is not None or note is not None):
         raise Refusal(f"the label is missing: {_HOW}", 2)
