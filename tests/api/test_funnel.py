@@ -207,3 +207,20 @@ def test_as_a_frame(api: TestClient, stands: dict[str, Any]) -> None:
     else:
         frame = answer.to_frame()
         assert list(frame["in"]) == [0, 1, 6, 4, 3]
+
+
+def test_a_run_and_its_funnel_say_the_same_of_what_was_lost_between_steps(api: TestClient) -> None:
+    made = [{"item_id": f"i{n}", "outcome": "produced"} for n in range(4)]
+    kept = [{"item_id": f"i{n}", "outcome": "accepted"} for n in range(2)]
+    steps = [
+        {"name": "search", "step_id": "first", "events": made[:1]},
+        {"name": "search", "step_id": "again", "attempt": 2, "events": made},
+        {"name": "clean", "step_id": "around", "after": ["again"], "input_count": 4, "output_count": 2, "events": kept},
+        {"name": "inner", "parent_step_id": "around", "input_count": 4, "output_count": 2, "events": kept},
+        {"name": "rank", "after": ["around"], "input_count": 2, "events": kept},
+    ]
+    assert api.post("/runs", json={"run_id": "nested", "pipeline": "p", "steps": steps}).status_code == 201
+    of_run = {step["step_id"]: step["edges"] for step in api.get("/runs/nested").json()["steps"]}
+    of_funnel = {step["step_id"]: step["edges"] for step in api.get("/runs/nested/funnel").json()["steps"]}
+    assert of_run == of_funnel
+    assert of_run["first"] == [] and of_run["rank"] != []

@@ -8,14 +8,14 @@ from typing import Any
 from dxray.server.filters import Clause
 from dxray.server.reasoning.conservation import contradictions, counts, is_complete
 from dxray.server.reasoning.edges import edges
-from dxray.server.reasoning.flow import Flow, Stage, flow_of, stages_of
-from dxray.server.reasoning.journey import DROPPED, loss_hint
+from dxray.server.reasoning.flow import Flow, Stage, flow_of, in_order, stages_of
+from dxray.server.reasoning.hints import loss_hint
+from dxray.server.reasoning.journey import DROPPED
 from dxray.server.reasoning.losses import NONE, losses_of
 from dxray.server.reasoning.selection import existing_run
 from dxray.server.reasoning.sentences import shown
 from dxray.server.reasoning.shown import Row, parsed
 from dxray.server.store.base import Reader
-from dxray.wire.records import VALUE_LOSSES
 
 _WINNERS = 10
 _LOSING = ("rejected", "outranked", "merged")  # what a step drops; what it expands goes on as something else
@@ -34,9 +34,9 @@ def funnel(reader: Reader, run_id: str) -> dict[str, Any]:
     stages = stages_of(rows, losses)
     flow = flow_of(stages, losses.events_elsewhere({stage.step_id for stage in stages}))
     by_id = {row["step_id"]: row for row in rows}
-    between = _edges(flow, by_id)
+    between = edges(flow, by_id)
     steps = [
-        _step(by_id[stage.step_id], stage, flow, between.get(stage.step_id, [])) for stage in _in_order(flow, stages)
+        _step(by_id[stage.step_id], stage, flow, between.get(stage.step_id, [])) for stage in in_order(flow, stages)
     ]
     out: dict[str, Any] = {
         "run_id": run_id,
@@ -49,10 +49,9 @@ def funnel(reader: Reader, run_id: str) -> dict[str, Any]:
         "unknown": None,
         "hint": None,
     }
-    lost = [cause for cause in losses.run if cause not in VALUE_LOSSES]
-    if lost or flow.unplaced or any(stage.lossy for stage in flow.stages):
+    if losses.of_events() or flow.unplaced or any(stage.lossy for stage in flow.stages):
         detail = "events of this run did not arrive; the counts are of those that did"
-        out["unknown"], out["hint"] = {"cause": "dropped", "detail": detail}, loss_hint(lost)
+        out["unknown"], out["hint"] = {"cause": "dropped", "detail": detail}, loss_hint(losses.run)
     elif all(stage.silent for stage in stages):
         out["unknown"], out["hint"] = _UNSAID, _hint(run["request_hash"] is not None)
     elif out["entered"] is None:
@@ -72,50 +71,6 @@ def _hint(posted: bool) -> str:
 
 
 # Steps
-
-
-def _in_order(flow: Flow, stages: Sequence[Stage]) -> list[Stage]:
-    """Dataflow order; a superseded attempt stands before what started after it."""
-    order = list(flow.stages)
-    for stage in stages:
-        if stage.step_id in flow.superseded:
-            later = [n for n, other in enumerate(order) if other.position > stage.position]
-            order.insert(later[0] if later else len(order), stage)
-    return order
-
-
-def _edges(flow: Flow, rows: Mapping[str, Row]) -> dict[str, list[dict[str, Any]]]:
-    """By step, its edges in the flow: superseded attempts are gone, and steps that only group others looked through."""
-    before: dict[str, list[str]] = {stage.step_id: [] for stage in flow.stages}
-    for stage in flow.stages:
-        for taker in flow.successors(stage.step_id):
-            before[taker.step_id].append(stage.step_id)
-    grouping = {one.step_id for one in flow.stages if one.silent and flow.has_inside(one.step_id)}
-    counted = [stage for stage in flow.stages if stage.step_id not in grouping]
-    through = {stage.step_id: _through(before[stage.step_id], before, grouping) for stage in counted}
-    found = edges([{**rows[stage.step_id], "after": through[stage.step_id]} for stage in counted], counted)
-    for stage in counted:
-        for edge in found[stage.step_id]:
-            around = next((one for one in (edge["step_id"], stage.step_id) if flow.has_inside(one)), None)
-            if around is not None:  # the steps inside speak of the same items
-                name = flow.stage(around).name
-                edge["lost_between"], edge["cause"] = None, f"steps inside {name} also say what becomes of its items"
-    return found
-
-
-def _through(sources: Sequence[str], before: Mapping[str, Sequence[str]], grouping: set[str]) -> list[str]:
-    found: dict[str, None] = {}
-    waiting, seen = list(sources), set()
-    while waiting:
-        one = waiting.pop(0)
-        if one in seen:
-            continue
-        seen.add(one)
-        if one in grouping:
-            waiting += before[one]
-        else:
-            found[one] = None
-    return list(found)
 
 
 def _step(row: Row, stage: Stage, flow: Flow, between: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

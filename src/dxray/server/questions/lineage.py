@@ -8,14 +8,13 @@ from typing import Any
 from dxray.server.filters import Clause
 from dxray.server.reasoning.ancestry import Link, Origin, Walk, links_of, origins_of, walk
 from dxray.server.reasoning.flow import Stage, flow_of, stages_of
-from dxray.server.reasoning.journey import loss_hint
+from dxray.server.reasoning.hints import loss_hint
 from dxray.server.reasoning.losses import NONE, losses_of
 from dxray.server.reasoning.selection import existing_run
 from dxray.server.reasoning.sentences import shown
 from dxray.server.reasoning.shown import Row
 from dxray.server.reasoning.similar import named, nearest_items
 from dxray.server.store.base import Reader
-from dxray.wire.records import VALUE_LOSSES
 
 _GENERATIONS = 50
 _FOLLOWED = 20_000  # items met one way, after which no further generation is walked
@@ -155,9 +154,7 @@ class _Asked:
             return None
         placed = [stage.name for stage in lossy if not stage.unplaced]
         detail = f"events of {placed[0] if placed else 'this run'} did not arrive, and one of them may have told"
-        return {"cause": "dropped", "detail": detail}, loss_hint(
-            [one for one in self.losses.run if one not in VALUE_LOSSES]
-        )
+        return {"cause": "dropped", "detail": detail}, loss_hint(self.losses.run)
 
     def _unless_unsure(self, out: dict[str, Any], origins: Mapping[str, Origin]) -> None:
         """Where the walk back ended, and nobody says that the item entered there."""

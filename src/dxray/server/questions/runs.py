@@ -8,7 +8,7 @@ from typing import Any
 from dxray.server.filters import Clause
 from dxray.server.reasoning.conservation import contradictions, counts, is_complete
 from dxray.server.reasoning.edges import edges
-from dxray.server.reasoning.flow import Stage, stages_of
+from dxray.server.reasoning.flow import Stage, flow_of, stages_of
 from dxray.server.reasoning.losses import NONE, Losses, losses_of
 from dxray.server.reasoning.selection import equal, existing_run, labels_of, page_of, period, runs_where
 from dxray.server.reasoning.shown import Row, embedded, when
@@ -69,7 +69,7 @@ def run(reader: Reader, run_id: str, base: str) -> dict[str, Any]:
     steps = reader.select("steps", where=where, order=["position", "attempt"]).to_pylist()
     losses = losses_of(reader, [run_id]).get(run_id, NONE)
     stages = stages_of(steps, losses)
-    lost = edges(steps, stages)
+    between = edges(flow_of(stages), {step["step_id"]: step for step in steps})
     return {
         **_run(row, losses, base),
         "input": embedded(row["input"]),
@@ -82,8 +82,8 @@ def run(reader: Reader, run_id: str, base: str) -> dict[str, Any]:
         "steps": [
             {
                 **_step(step, stage, losses.at(stage.step_id)),
-                "lost_between": _only(lost[step["step_id"]]),
-                "edges": lost[step["step_id"]],
+                "lost_between": _only(between.get(step["step_id"], [])),
+                "edges": between.get(step["step_id"], []),
                 "rules": rules[step["step_id"]],
                 "decisions": decisions[step["step_id"]],
             }

@@ -8,8 +8,9 @@ from typing import Any
 
 from dxray.server.filters import Clause
 from dxray.server.reasoning.evidence import evidence_of
-from dxray.server.reasoning.flow import STAGE_COLUMNS, Flow, Stage, flow_of, stages_of
-from dxray.server.reasoning.journey import KEPT, Fate, Seen, fate_of, loss_hint, stops_of
+from dxray.server.reasoning.flow import STAGE_COLUMNS, Flow, Stage, flow_of, in_order, last_superseded, stages_of
+from dxray.server.reasoning.hints import hint_of
+from dxray.server.reasoning.journey import KEPT, Fate, fate_of, seen_of, stops_of
 from dxray.server.reasoning.losses import NONE, losses_of
 from dxray.server.reasoning.peers import RunPeers, few
 from dxray.server.reasoning.ranking import standing
@@ -20,7 +21,6 @@ from dxray.server.reasoning.similar import named, nearest_items
 from dxray.server.store.base import Reader
 from dxray.wire.predicates import margin
 from dxray.wire.printed.runs import error_text
-from dxray.wire.records import VALUE_LOSSES
 
 _OF_RUN = ("run_id", "pipeline", "status", "error", "request_hash")
 _OF_RULES = ("step_id", "rule_id", "field", "op", "threshold", "reason", "evaluated", "failed", "uncomparable")
@@ -64,9 +64,10 @@ class _Asked:
         """Everything there is to say of one item."""
         rows = self.peers.events_of(item)
         shapes = self.peers.shapes(rows)
-        events = [_seen(row) for row in rows]
+        events = [seen_of(row) for row in rows]
         stops = stops_of(self.flow, events, self.peers)
-        fate = fate_of(self.run["status"], self.flow, stops, self.peers, item, self._seen_before(events))
+        gone = last_superseded(self.flow, self.stages, {event.step_id for event in events})
+        fate = fate_of(self.run["status"], self.flow, stops, self.peers, item, gone)
         out = self._base(item, _name(rows), fate)
         out["journey"] = self._journey(rows, [evidence_of(row, shapes) for row in rows], fate)
         out["lineage"] = self._lineage(item, out["name"])
@@ -101,18 +102,6 @@ class _Asked:
             if winners:
                 notes.chosen = (stage.name, [name or item for item, (name, _) in named.items()])
         return notes
-
-    def _hint(self, fate: Fate) -> str | None:
-        """What to do so that the next answer is known: with the SDK, by hand, or about what was lost."""
-        unknown = fate.unknown
-        if unknown is None:
-            return None
-        if unknown.hint is None:
-            placed = fate.at is not None and not fate.at.unplaced
-            counts = self.losses.at(fate.at.step_id) if fate.at is not None and placed else self.losses.run
-            return loss_hint([cause for cause in counts if cause not in VALUE_LOSSES])
-        by_hand = unknown.by_hand if self.run["request_hash"] is not None else None
-        return by_hand or unknown.hint
 
     def ambiguous(self, name: str, others: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         """A name that several items have."""
@@ -157,7 +146,7 @@ class _Asked:
             "not_evaluated": [],
             "lost_at": None if lost_at is None else {"step_id": lost_at.step_id, "step_name": lost_at.name},
             "unknown": None if fate.unknown is None else {"cause": fate.unknown.cause, "detail": fate.unknown.detail},
-            "hint": self._hint(fate),
+            "hint": hint_of(fate, self.losses, self.run["request_hash"] is not None),
             "did_you_mean": None,
         }
 
@@ -166,30 +155,16 @@ class _Asked:
         for row, evidence in zip(rows, facts, strict=True):
             by_step[row["step_id"]].append((row, evidence))
         outcomes = {
-            stop.stage.step_id: stop.outcome for stop in stops_of(self.flow, [_seen(row) for row in rows], self.peers)
+            stop.stage.step_id: stop.outcome for stop in stops_of(self.flow, [seen_of(row) for row in rows], self.peers)
         }
         out = []
-        for stage in self._in_order():
+        for stage in in_order(self.flow, self.stages):
             if stage.step_id in by_step:
                 stop = _stop_row(stage, by_step[stage.step_id])
                 stop["outcome"] = outcomes.get(stage.step_id, stop["outcome"])
                 stop["superseded"] = stage.step_id in self.flow.superseded
                 out.append(stop)
         return out
-
-    def _seen_before(self, events: Sequence[Seen]) -> Stage | None:
-        """The last superseded attempt that has events of an item."""
-        held = {event.step_id for event in events} & self.flow.superseded
-        return max((one for one in self.stages if one.step_id in held), key=lambda one: one.position, default=None)
-
-    def _in_order(self) -> list[Stage]:
-        """Dataflow order; a superseded attempt stands before what started after it."""
-        order = list(self.flow.stages)
-        for stage in self.stages:
-            if stage.step_id in self.flow.superseded:
-                later = [n for n, other in enumerate(order) if other.position > stage.position]
-                order.insert(later[0] if later else len(order), stage)
-        return order
 
     def _lineage(self, item: str, name: str | None) -> list[dict[str, Any]]:
         chain: list[dict[str, Any]] = [
@@ -319,18 +294,6 @@ class _Asked:
             return {"item_id": item, "name": self.peers.origin(item, self.stages)[0]}
         found = self.answer(item, follow - 1)
         return {name: found[name] for name in ("item_id", "name", "verdict", "step_name", "sentence")}
-
-
-def _seen(row: Row) -> Seen:
-    return Seen(
-        row["step_id"],
-        row["event_no"],
-        row["outcome"],
-        row["reason"],
-        row["score"],
-        row["name"],
-        row["ref_item"] if row["ref_kind"] == "merged_into" else None,
-    )
 
 
 def _name(rows: Sequence[Row]) -> str | None:

@@ -10,8 +10,9 @@ from dxray.server.errors import Invalid
 from dxray.server.filters import Clause
 from dxray.server.reasoning.components import Component, components, numbers_of, smallest_change, spreads_of, swaps
 from dxray.server.reasoning.evidence import evidence_of, shapes_of
-from dxray.server.reasoning.flow import Flow, Stage, flow_of, stages_of
-from dxray.server.reasoning.journey import Fate, Seen, Stop, fate_of, loss_hint, stops_of
+from dxray.server.reasoning.flow import Flow, Stage, flow_of, last_superseded, stages_of
+from dxray.server.reasoning.hints import loss_hint
+from dxray.server.reasoning.journey import Fate, Stop, fate_of, seen_of, stops_of
 from dxray.server.reasoning.losses import NONE, losses_of
 from dxray.server.reasoning.peers import RunPeers
 from dxray.server.reasoning.rank_words import GONE, fate_words, sentence_of_rank, side_title
@@ -21,7 +22,6 @@ from dxray.server.reasoning.sentences import shown
 from dxray.server.reasoning.shown import Row
 from dxray.server.reasoning.similar import named, nearest_items
 from dxray.server.store.base import Reader
-from dxray.wire.records import VALUE_LOSSES
 
 _COMPARED = 20_000  # scored items among which it is looked how much a part varies
 _SAME = 1e-9  # scores that differ by less are one score
@@ -137,12 +137,10 @@ class _Asked:
     def answer(self, items: tuple[str, str]) -> dict[str, Any]:
         """Everything there is to say of two items."""
         rows = tuple(self.peers.events_of(item) for item in items)
-        events = [[_seen(row) for row in one] for one in rows]
+        events = [[seen_of(row) for row in one] for one in rows]
         stops = [stops_of(self.flow, one, self.peers) for one in events]
-        fates = [
-            fate_of(self.run["status"], self.flow, stops[n], self.peers, items[n], self._seen_before(events[n]))
-            for n in (0, 1)
-        ]
+        gone = [last_superseded(self.flow, self.stages, {event.step_id for event in one}) for one in events]
+        fates = [fate_of(self.run["status"], self.flow, stops[n], self.peers, items[n], gone[n]) for n in (0, 1)]
         titles = self.peers.origins(items, self.stages)
         sides = [self._side(items[n], titles[items[n]][0], stops[n], fates[n]) for n in (0, 1)]
         out = self._base((sides[0], sides[1]))
@@ -203,10 +201,6 @@ class _Asked:
             "step_name": None if at is None else at.name,
             "sentence": fate_words(shown(name or item), fate, self.run["status"]),
         }
-
-    def _seen_before(self, events: Sequence[Seen]) -> Stage | None:
-        held = {event.step_id for event in events} & self.flow.superseded
-        return max((one for one in self.stages if one.step_id in held), key=lambda one: one.position, default=None)
 
     # What each step says
 
@@ -350,7 +344,7 @@ class _Asked:
                 f"events of {lossy.name if not lossy.unplaced else 'this run'} did not arrive, and may say otherwise"
             )
             counts = self.losses.at(lossy.step_id) if not lossy.unplaced else self.losses.run
-            hint = loss_hint([one for one in counts if one not in VALUE_LOSSES])
+            hint = loss_hint(counts)
         elif self.flow.missing_after([stage]):
             detail = "a later step of this run did not arrive"
             hint = "`dxray sync` delivers what still lies in the spool"
@@ -391,11 +385,6 @@ class _Asked:
             hint = f"call step.score(item_id, score, parts={{…}}) in {where}" if said else None
             hint = f'give the events of {where} a "score", and "parts"' if posted and said else hint
         out["unknown"], out["hint"] = {"cause": cause, "detail": detail}, hint
-
-
-def _seen(row: Row) -> Seen:
-    into = row["ref_item"] if row["ref_kind"] == "merged_into" else None
-    return Seen(row["step_id"], row["event_no"], row["outcome"], row["reason"], row["score"], row["name"], into)
 
 
 def _is_beaten_by(row: Row, other: str) -> bool:

@@ -3,15 +3,52 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dxray.server.reasoning.flow import Stage
+from dxray.server.reasoning.flow import Flow, Stage
 from dxray.server.reasoning.shown import Row
 
 
-def edges(rows: Sequence[Row], stages: Sequence[Stage]) -> dict[str, list[dict[str, Any]]]:
-    """By step, its edges from the steps before it. `lost_between` is null, with a cause, where it cannot be said."""
+def edges(flow: Flow, rows: Mapping[str, Row]) -> dict[str, list[dict[str, Any]]]:
+    """By step, its edges from the steps before it; `rows` are those of `steps`, by step id.
+
+    `lost_between` is null, with a cause, where it cannot be said. Superseded attempts have none, and steps that only
+    group others are looked through.
+    """
+    before: dict[str, list[str]] = {stage.step_id: [] for stage in flow.stages}
+    for stage in flow.stages:
+        for taker in flow.successors(stage.step_id):
+            before[taker.step_id].append(stage.step_id)
+    grouping = {one.step_id for one in flow.stages if one.silent and flow.has_inside(one.step_id)}
+    counted = [stage for stage in flow.stages if stage.step_id not in grouping]
+    through = {stage.step_id: _through(before[stage.step_id], before, grouping) for stage in counted}
+    found = _between([{**rows[stage.step_id], "after": through[stage.step_id]} for stage in counted], counted)
+    for stage in counted:
+        for edge in found[stage.step_id]:
+            around = next((one for one in (edge["step_id"], stage.step_id) if flow.has_inside(one)), None)
+            if around is not None:  # the steps inside speak of the same items
+                name = flow.stage(around).name
+                edge["lost_between"], edge["cause"] = None, f"steps inside {name} also say what becomes of its items"
+    return found
+
+
+def _through(sources: Sequence[str], before: Mapping[str, Sequence[str]], grouping: set[str]) -> list[str]:
+    found: dict[str, None] = {}
+    waiting, seen = list(sources), set()
+    while waiting:
+        one = waiting.pop(0)
+        if one in seen:
+            continue
+        seen.add(one)
+        if one in grouping:
+            waiting += before[one]
+        else:
+            found[one] = None
+    return list(found)
+
+
+def _between(rows: Sequence[Row], stages: Sequence[Stage]) -> dict[str, list[dict[str, Any]]]:
     by_id = {row["step_id"]: (row, stage) for row, stage in zip(rows, stages, strict=True)}
     taken = Counter(before for row in rows for before in row["after"] or ())
     out: dict[str, list[dict[str, Any]]] = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -384,3 +384,19 @@ def _sorted(counted: Mapping[str, Stage], edges: Mapping[str, set[str]]) -> list
             if waiting[following] == 0 and following not in done:
                 heapq.heappush(ready, (counted[following].position, following))
     return order
+
+
+def in_order(flow: Flow, stages: Sequence[Stage]) -> list[Stage]:
+    """Dataflow order; a superseded attempt stands before what started after it."""
+    order = list(flow.stages)
+    for stage in stages:
+        if stage.step_id in flow.superseded:
+            later = [n for n, other in enumerate(order) if other.position > stage.position]
+            order.insert(later[0] if later else len(order), stage)
+    return order
+
+
+def last_superseded(flow: Flow, stages: Sequence[Stage], step_ids: Collection[str]) -> Stage | None:
+    """Of these steps the superseded attempt that started last."""
+    gone = flow.superseded.intersection(step_ids)
+    return max((one for one in stages if one.step_id in gone), key=lambda one: one.position, default=None)

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from dxray.server.reasoning.flow import Flow, Stage
 from dxray.server.reasoning.identity import known_before, shorter_list, strangers, two_things
-from dxray.wire.printed.runs import CAUSES
+from dxray.server.reasoning.shown import Row
 
 KEPT = frozenset(("produced", "accepted", "selected"))
 DROPPED = frozenset(("rejected", "outranked", "merged", "consumed"))
@@ -35,6 +35,12 @@ class Seen:
     ref_item: str | None = None
 
 
+def seen_of(row: Row) -> Seen:
+    """A row of the source `events` as reasoning sees it."""
+    into = row["ref_item"] if row["ref_kind"] == "merged_into" else None
+    return Seen(row["step_id"], row["event_no"], row["outcome"], row["reason"], row["score"], row["name"], into)
+
+
 @dataclass(frozen=True, slots=True)
 class Stop:
     """What became of the item at one stage. `outcome` None: it was seen, and nothing says more."""
@@ -52,7 +58,7 @@ class Unknown:
 
     cause: str  # not_recorded, dropped, ambiguous
     detail: str
-    hint: str | None  # None where it follows from how events were lost, see `loss_hint`
+    hint: str | None  # None where it follows from how events were lost, see `hints`
     by_hand: str | None = None  # the hint where a run was posted, and no call of the SDK would have told
 
 
@@ -405,15 +411,6 @@ def _events_lost(stage: Stage | None) -> Unknown:
     else:
         detail = f"events of {stage.name} did not arrive, and one of them may have been of this item"
     return Unknown("dropped", detail, None)
-
-
-def loss_hint(causes: Collection[str]) -> str:
-    """What to do about events that did not arrive, by the causes of loss; where none is known, they may still wait."""
-    if not causes:
-        return "see `losses` of the run; `dxray sync` delivers what still lies in the spool"
-    known = [CAUSES[cause] for cause in causes if cause in CAUSES]
-    said = [f"{words}: {remedy}" for words, remedy in known if remedy][:2]
-    return "; ".join(said) or "see `losses` of the run"
 
 
 _STEP_LOST = Unknown(

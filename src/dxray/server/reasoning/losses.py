@@ -26,6 +26,10 @@ class Losses:
         """The losses that are known to be of a step."""
         return self.steps.get(step_id, {})
 
+    def of_events(self) -> bool:
+        """Whether events of the run are known to be lost."""
+        return _of_events(self.run)
+
     def events_at(self, step_id: str) -> bool:
         """Whether events of a step are known to be lost. A value that was changed is no event that is lost."""
         return _of_events(self.at(step_id))

@@ -8,13 +8,13 @@ from typing import Any
 
 from dxray.server.reasoning.evidence import evidence_of
 from dxray.server.reasoning.faults import Rule
-from dxray.server.reasoning.flow import Flow, Stage, flow_of, stages_of
-from dxray.server.reasoning.journey import KEPT, Fate, Seen, Stop, Unknown, fate_of, loss_hint, stops_of
+from dxray.server.reasoning.flow import Flow, Stage, flow_of, last_superseded, stages_of
+from dxray.server.reasoning.hints import hint_of
+from dxray.server.reasoning.journey import KEPT, Fate, Stop, Unknown, fate_of, seen_of, stops_of
 from dxray.server.reasoning.losses import Losses
 from dxray.server.reasoning.peers import RunPeers
 from dxray.server.reasoning.shown import Row, parsed
 from dxray.server.store.base import Reader
-from dxray.wire.records import VALUE_LOSSES
 
 Judge = Callable[["RunRecord", Stage, str], str | Unknown | None]
 Elsewhere = Callable[["RunRecord", str], Collection[str]]
@@ -54,22 +54,14 @@ class RunRecord:
 
     def fate(self, item: str) -> tuple[Fate, list[Stop]]:
         if item not in self._fates:
-            events = [_seen(row) for row in self.peers.events_of(item)]
+            events = [seen_of(row) for row in self.peers.events_of(item)]
             stops = stops_of(self.flow, events, self.peers)
-            held = {event.step_id for event in events} & self.flow.superseded
-            gone = max((one for one in self.stages if one.step_id in held), key=lambda one: one.position, default=None)
+            gone = last_superseded(self.flow, self.stages, {event.step_id for event in events})
             self._fates[item] = (fate_of(self.run["status"], self.flow, stops, self.peers, item, gone), stops)
         return self._fates[item]
 
     def hint(self, fate: Fate) -> str | None:
-        unknown = fate.unknown
-        if unknown is None:
-            return None
-        if unknown.hint is None:
-            placed = fate.at is not None and not fate.at.unplaced
-            counts = self.losses.at(fate.at.step_id) if fate.at is not None and placed else self.losses.run
-            return loss_hint([cause for cause in counts if cause not in VALUE_LOSSES])
-        return (unknown.by_hand if self.run["request_hash"] is not None else None) or unknown.hint
+        return hint_of(fate, self.losses, self.run["request_hash"] is not None)
 
     def given_name(self, item: str) -> str | None:
         """The name that an item was given, where it was."""
@@ -137,11 +129,6 @@ class RunRecord:
 
     def _rows(self, item: str, step_id: str) -> list[Row]:
         return [row for row in self.peers.events_of(item) if row["step_id"] == step_id]
-
-
-def _seen(row: Row) -> Seen:
-    into = row["ref_item"] if row["ref_kind"] == "merged_into" else None
-    return Seen(row["step_id"], row["event_no"], row["outcome"], row["reason"], row["score"], row["name"], into)
 
 
 def _rule(row: Mapping[str, Any], *, asked: bool) -> Rule:
