@@ -216,8 +216,15 @@ def test_a_run_and_its_funnel_say_the_same_of_what_was_lost_between_steps(api: T
         {"name": "search", "step_id": "first", "events": made[:1]},
         {"name": "search", "step_id": "again", "attempt": 2, "events": made},
         {"name": "clean", "step_id": "around", "after": ["again"], "input_count": 4, "output_count": 2, "events": kept},
-        {"name": "inner", "parent_step_id": "around", "input_count": 4, "output_count": 2, "events": kept},
-        {"name": "rank", "after": ["around"], "input_count": 2, "events": kept},
+        {
+            "name": "inner",
+            "step_id": "in",
+            "parent_step_id": "around",
+            "input_count": 4,
+            "output_count": 2,
+            "events": kept,
+        },
+        {"name": "rank", "step_id": "rank", "after": ["around"], "input_count": 2, "events": kept},
     ]
     assert api.post("/runs", json={"run_id": "nested", "pipeline": "p", "steps": steps}).status_code == 201
     of_run = {step["step_id"]: step["edges"] for step in api.get("/runs/nested").json()["steps"]}

@@ -33,7 +33,7 @@ BUSY = Answer(Fate.RETRY, "HTTP 503")
 
 
 class Taker:
-    """In place of the way to a server: takes what a server takes, and keeps it. `before` may answer otherwise."""
+    """In place of the way to a server: takes what a server takes, each batch once. `before` may answer otherwise."""
 
     def __init__(self) -> None:
         self.url = f"http://127.0.0.1:9/{uuid7_hex()}"  # of its own: what other tests left tries to go on
@@ -41,6 +41,7 @@ class Taker:
         self.sizes: list[int] = []  # of posted batches, inflated
         self.records: list[AnyRecord] = []
         self.posted = threading.Event()
+        self._committed: dict[tuple[str, int], Batch] = {}
 
     def post(self, data: bytes) -> Answer:
         whole = inflate(data, "zstd", OWN_LIMIT)
@@ -50,7 +51,7 @@ class Taker:
         answer = self.before(batch)
         if answer is None:
             answer = TOO_LARGE if len(whole) > MAX_INFLATED else Answer(Fate.COMMITTED)
-        if answer.fate is Fate.COMMITTED:
+        if answer.fate is Fate.COMMITTED and self._committed.setdefault((batch.producer, batch.seq), batch) is batch:
             self.records += [unpack_record(raw) for raw in batch.records]
         return answer
 
