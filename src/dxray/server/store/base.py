@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
 
 import pyarrow as pa
 
@@ -38,22 +38,56 @@ class Commit:
     marks: Sequence[Mark] = field(default=())
 
 
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A value inside a row, read as a column: `evidence.KEY` of events, or `input.KEY`, `metadata.KEY`, ... of a JSON
+    text (dots descend).
+
+    `number` is a DOUBLE, null for what is no number. `text` is a VARCHAR: of evidence null for a number, and
+    `true` or `false` for a boolean; of a JSON text the value as text, whatever it is. With `edges`, ascending, a number
+    becomes its bin: how many of the edges are at most the number.
+    """
+
+    field: str
+    kind: Literal["number", "text"]
+    edges: tuple[float, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Of the column: `number:evidence.price`."""
+        return f"{self.kind}:{self.field}"
+
+
 class Reader(Protocol):
-    """Reads of one project."""
+    """Reads of one project.
+
+    `beside` is a table with `run_id`, `step_id` or both: rows are joined with it by these, those without a partner are
+    left out, and its other columns can be read like the source's own.
+    """
 
     def select(
         self,
         source: str,
-        columns: Sequence[str] = (),
+        columns: Sequence[str | Value] = (),
         where: Sequence[Clause] = (),
         order: Sequence[str] = (),
         limit: int | None = None,
         offset: int = 0,
+        beside: pa.Table | None = None,
     ) -> pa.Table:
         """Rows of a source. No `columns` means all; `order` names columns, `-name` descending, nulls last."""
 
-    def count_by(self, source: str, by: Sequence[str], where: Sequence[Clause] = ()) -> pa.Table:
-        """The columns `by` and `n`, the number of rows; with no `by`, one row."""
+    def count_by(
+        self,
+        source: str,
+        by: Sequence[str | Value],
+        where: Sequence[Clause] = (),
+        beside: pa.Table | None = None,
+    ) -> pa.Table:
+        """The columns `by` and `n`, the number of rows, the most first; with no `by`, one row.
+
+        With `beside` they come in no order: there may be a million, and they are read as a whole.
+        """
 
 
 class Store(Protocol):

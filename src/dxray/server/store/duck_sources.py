@@ -73,6 +73,7 @@ DUCK_SOURCES: dict[str, DuckSource] = {
             **{word: f"json_extract_string(e.extra, '$.{word}')" for word in _WORDS},
             "p": "CAST(json_extract_string(e.extra, '$.p') AS REAL)",
             "marks": "CAST(json_extract(e.extra, '$.marks') AS VARCHAR)",
+            "item_key": "hash(e.run_id, e.step_id, e.item_id)",
         },
     ),
     **{name: _source(name, "x", {}, {}) for name in ("shapes", "lineage", "decisions", "rules", "losses", "labels")},

@@ -15,23 +15,20 @@ import duckdb
 import pyarrow as pa
 
 from dxray.server.errors import StoreError
-from dxray.server.filters import Clause
 from dxray.server.store import duck_commit, migrate
 from dxray.server.store.base import Commit, Mark, Reader
-from dxray.server.store.duck_sources import DUCK_SOURCES, STEP_COUNTS
+from dxray.server.store.duck_reader import DuckReader
+from dxray.server.store.duck_sources import DUCK_SOURCES
 from dxray.server.store.housekeeping import Housekeeping
 from dxray.server.store.queries import SQL
 from dxray.server.store.sources import LATE, SOURCES
 from dxray.server.store.tallies import StepKey
-from dxray.server.store.where import Where, check_column
 
 # Rows go past the write-ahead log, and are compressed once, where a commit fills a row group; in DuckDB's default of
 # 122,880 rows a commit of 60,000 costs twice as much, because the checkpoint writes it all again.
 ROW_GROUP = 30_720
 WAL_BYTES = 16 * 1024 * 1024  # past this the log is brought into the file
-SMALL = 1_000  # rows
 MARK_S = 90 * 86_400  # a mark is kept after its producer spoke last; spools give up what is older than 60 days
-FEW = ("losses", "labels", "decisions", "rules")  # sources of which a page or a run has few rows
 TABLES = ("runs", "steps", "events", "shapes", "lineage", "decisions", "rules", "losses", "labels", "tallies")
 
 _FOLDER = SQL / "duckdb"
@@ -39,17 +36,6 @@ _DELETE = "DELETE FROM {table} WHERE project = $project AND run_id IN (SELECT un
 _LOST = (  # a sum of numbers of 64 bits may be wider
     'SELECT cause, least(sum(n), 9223372036854775807)::BIGINT FROM losses GROUP BY cause ORDER BY min("at"), cause'
 )
-_ARROW = {
-    "VARCHAR": pa.string(),
-    "BIGINT": pa.int64(),
-    "INTEGER": pa.int32(),
-    "DOUBLE": pa.float64(),
-    "FLOAT": pa.float32(),
-    "BOOLEAN": pa.bool_(),
-    "VARCHAR[]": pa.list_(pa.string()),
-    "BIGINT[]": pa.list_(pa.int64()),
-    "DOUBLE[]": pa.list_(pa.float64()),
-}
 
 
 class DuckStore:
@@ -185,9 +171,11 @@ class DuckStore:
         rows = self._query(_LOST, schema=schema).to_pylist()
         return {row["cause"]: row["n"] for row in rows}
 
-    def read(self, sql: str, values: Mapping[str, Any], schema: pa.Schema | None) -> pa.Table:
-        """The answer to a query. Give the `schema` of small answers: it is faster."""
-        return self._query(sql, {**self.times(sql, values["project"]), **values}, schema)
+    def read(
+        self, sql: str, values: Mapping[str, Any], schema: pa.Schema | None = None, incoming: pa.Table | None = None
+    ) -> pa.Table:
+        """The answer to a query, which may name `incoming`. Give the `schema` of small answers: it is faster."""
+        return self._query(sql, {**self.times(sql, values["project"]), **values}, schema, incoming)
 
     @property
     def types(self) -> Mapping[str, Mapping[str, str]]:
@@ -206,10 +194,16 @@ class DuckStore:
     def _alive_since(self) -> int:
         return int((self._clock() - self._abandoned_after) * 1e6)
 
-    def _query(self, sql: str, values: Mapping[str, Any] | None = None, schema: pa.Schema | None = None) -> pa.Table:
+    def _query(
+        self,
+        sql: str,
+        values: Mapping[str, Any] | None = None,
+        schema: pa.Schema | None = None,
+        incoming: pa.Table | None = None,
+    ) -> pa.Table:
         with _errors(), self._reading() as cursor:
-            if schema is None:
-                return duck_commit.query(cursor, sql, values)
+            if schema is None or incoming is not None:
+                return duck_commit.query(cursor, sql, values, incoming)
             # A query with an Arrow answer is planned twice, which costs more than a few hundred rows.
             columns = list(zip(*cursor.execute(sql, dict(values or {})).fetchall(), strict=True))
             if not columns:
@@ -284,89 +278,6 @@ class DuckStore:
                 self._closed = True
                 for connection in (*self._readers, self._writer, self._db):
                     connection.close()
-
-
-class DuckReader:
-    """Reads of one project."""
-
-    def __init__(self, store: DuckStore, project: str) -> None:
-        self._store = store
-        self._project = project
-
-    def select(
-        self,
-        source: str,
-        columns: Sequence[str] = (),
-        where: Sequence[Clause] = (),
-        order: Sequence[str] = (),
-        limit: int | None = None,
-        offset: int = 0,
-    ) -> pa.Table:
-        """Rows of a source. No `columns` means all; `order` names columns, `-name` descending, nulls last."""
-        wanted = [check_column(source, name) for name in columns or SOURCES[source]]
-        late = [name for name in wanted if name in LATE.get(source, ())]
-        first = [name for name in wanted if name not in late]
-        if late and "run_id" not in first:
-            first.append("run_id")
-        expressions = DUCK_SOURCES[source].expressions
-        head = ", ".join(f'{expressions[name]} AS "{name}"' for name in first)
-        conditions = self._where(source, where)
-        sql = self._sql(source, head, conditions, self._order(source, order))
-        if limit is not None:
-            sql += f" LIMIT {conditions.bind(limit)} OFFSET {conditions.bind(offset)}"
-        small = source in FEW or (limit is not None and limit <= SMALL)
-        if not self._store.may_hold(source, self._project):
-            return self._schema(source, wanted).empty_table()
-        table = self._store.read(sql, conditions.values, self._schema(source, first) if small else None)
-        if late:
-            table = self._with_step_count(table)
-        return table.select(wanted)
-
-    def _with_step_count(self, runs: pa.Table) -> pa.Table:
-        run_ids = runs["run_id"].to_pylist()
-        schema = pa.schema([("run_id", pa.string()), ("n", pa.int64())])
-        found = self._store.read(STEP_COUNTS, {"project": self._project, "run_ids": run_ids}, schema)
-        counts = dict(zip(found["run_id"].to_pylist(), found["n"].to_pylist(), strict=True))
-        return runs.append_column("step_count", pa.array([counts.get(run_id, 0) for run_id in run_ids], pa.int64()))
-
-    def count_by(self, source: str, by: Sequence[str], where: Sequence[Clause] = ()) -> pa.Table:
-        """The columns `by` and `n`, the number of rows; with no `by`, one row."""
-        expressions = DUCK_SOURCES[source].expressions
-        names = [f'"{check_column(source, name, "grouped")}"' for name in by]
-        head = ", ".join([*(f'{expressions[name]} AS "{name}"' for name in by), "count(*) AS n"])
-        conditions = self._where(source, where)
-        if not by:
-            schema = pa.schema([("n", pa.int64())])
-            return self._store.read(self._sql(source, head, conditions), conditions.values, schema)
-        tail = f" GROUP BY ALL ORDER BY n DESC, {', '.join(names)}"
-        return self._store.read(self._sql(source, head, conditions, tail), conditions.values, None)
-
-    def _sql(self, source: str, head: str, where: Where, tail: str = "") -> str:
-        spec = DUCK_SOURCES[source]
-        tables = spec.tables([head, tail, *where.conditions])
-        conditions = " AND ".join([f"{spec.alias}.project = $project", *where.conditions])
-        return f"SELECT {head} {tables} {' '.join(where.joins)} WHERE {conditions}{tail}"
-
-    def _schema(self, source: str, columns: Sequence[str]) -> pa.Schema:
-        types = self._store.types[source]
-        return pa.schema([(name, _ARROW[types[name]]) for name in columns])
-
-    def _where(self, source: str, clauses: Sequence[Clause]) -> Where:
-        where = Where(source, self._store.types[source], DUCK_SOURCES[source].expressions).add(clauses)
-        where.values["project"] = self._project
-        return where
-
-    def _order(self, source: str, order: Sequence[str]) -> str:
-        expressions = DUCK_SOURCES[source].expressions
-        parts = [
-            f"{expressions[check_column(source, name.removeprefix('-'), 'ordered')]} {_direction(name)} NULLS LAST"
-            for name in order
-        ]
-        return " ORDER BY " + ", ".join(parts) if parts else ""
-
-
-def _direction(name: str) -> str:
-    return "DESC" if name.startswith("-") else "ASC"
 
 
 # --- opening, and errors ----------------------------------------------------------------------------------

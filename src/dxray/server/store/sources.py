@@ -38,6 +38,7 @@ EVENTS = (
     "project", "run_id", "step_id", "event_no", "at", "item_id", "outcome", "reason", "decided_by", "score", "name",
     "kind", "rule_id", "passed", "ref_item", "ref_kind", "shape_id", "num", "str", "evidence_text", "evidence_state",
     "p", "kept_because", "marks", "step_name", "step_type",
+    "item_key",  # a hash of run, step and item, the same within a version: groups an item's rows without their texts
 )  # fmt: skip
 
 SOURCES: dict[str, tuple[str, ...]] = {

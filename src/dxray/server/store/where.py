@@ -9,6 +9,7 @@ from typing import Any
 
 from dxray.server.errors import Invalid, nearest
 from dxray.server.filters import Clause
+from dxray.server.store.base import Value
 from dxray.server.store.sources import JSON_COLUMNS, LATE, SOURCES
 
 # Where a key of evidence lies, by shape.
@@ -57,6 +58,44 @@ class Where:
         self.values[name] = value
         return "$" + name
 
+    def value(self, value: Value) -> str:
+        """A value inside the rows, as SQL."""
+        root, dot, path = value.field.partition(".")
+        if dot and root == "evidence" and self.source == "events":
+            found = self._evidence_value(path, value.kind)
+        elif dot and root in JSON_COLUMNS.get(self.source, ()):
+            found = self._json_text(root, path)
+            found = f"TRY_CAST({found} AS DOUBLE)" if value.kind == "number" else found
+        else:
+            raise Invalid(f"{self.source} has no values in {value.field!r}", field=value.field)
+        return self._bin(found, value.edges) if value.edges else found
+
+    def _bin(self, number: str, edges: Sequence[float]) -> str:
+        """How many edges a number reaches: a tree of comparisons, so that a hundred edges cost seven."""
+
+        def below(first: int, last: int) -> str:
+            if first == last:
+                return str(first)
+            middle = (first + last) // 2
+            edge = self.bind(float(edges[middle]))
+            return f"CASE WHEN {number} < {edge} THEN {below(first, middle)} ELSE {below(middle + 1, last)} END"
+
+        return f"CASE WHEN {number} IS NOT NULL THEN {below(0, len(edges))} END"
+
+    def _evidence_value(self, key: str, kind: str) -> str:
+        alias, number, text, _ = self._place(key)
+        if kind == "number":
+            return f"CASE {alias}.class WHEN 'number' THEN {number} WHEN 'exact' THEN TRY_CAST({text} AS DOUBLE) END"
+        truth = f"CASE WHEN {number} = 0 THEN 'false' WHEN {number} IS NOT NULL THEN 'true' END"
+        no_number = f"{alias}.class NOT IN ('number', 'exact')"
+        return f"CASE WHEN {alias}.class = 'bool' THEN {truth} WHEN {no_number} THEN {text} END"
+
+    def _place(self, key: str) -> tuple[str, str, str, str]:
+        """Where a key of evidence lies: the alias of its join, the number, the text, and whether it is the number."""
+        alias = f"k{len(self.joins)}"
+        self.joins.append(_PLACES.format(alias=alias, key=self.bind(key)))
+        return alias, f"e.num[{alias}.position]", f"e.str[{alias}.position]", f"{alias}.class IN ('number', 'bool')"
+
     def _test(self, name: str, clause: Clause) -> str:
         root, dot, path = name.partition(".")
         if dot and root == "evidence" and self.source == "events":
@@ -95,10 +134,12 @@ class Where:
         raise Invalid(f"{name!r} is a list; it can only be searched for a value", field=name)
 
     def _json(self, root: str, path: str, clause: Clause) -> str:
+        return self._free(self._json_text(root, path), f"{root}.{path}", clause)
+
+    def _json_text(self, root: str, path: str) -> str:
         pointer = "".join("/" + key.replace("~", "~0").replace("/", "~1") for key in path.split("."))
         column = self.expressions[root]
-        text = f"CASE WHEN json_valid({column}) THEN json_extract_string({column}, {self.bind(pointer)}) END"
-        return self._free(f"({text})", f"{root}.{path}", clause)
+        return f"(CASE WHEN json_valid({column}) THEN json_extract_string({column}, {self.bind(pointer)}) END)"
 
     def _free(self, text: str, name: str, clause: Clause) -> str:
         """A test of a value whose type is known only row by row: numbers compare as numbers, else as text."""
@@ -111,10 +152,7 @@ class Where:
         return self._compare(text, name, clause, is_text=True)
 
     def _evidence(self, key: str, clause: Clause) -> str:
-        alias = f"k{len(self.joins)}"
-        self.joins.append(_PLACES.format(alias=alias, key=self.bind(key)))
-        number, text = f"e.num[{alias}.position]", f"e.str[{alias}.position]"
-        in_num = f"{alias}.class IN ('number', 'bool')"
+        alias, number, text, in_num = self._place(key)
         if clause.op in ("is_null", "not_null"):
             either = f"CASE WHEN {in_num} THEN CAST({number} AS VARCHAR) ELSE {text} END"
             return self._compare(f"({either})", key, clause, is_text=True)

@@ -1,0 +1,173 @@
+"""How DuckDB answers: reads of one project, as SQL from the sources."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol
+
+import pyarrow as pa
+
+from dxray.server.errors import Invalid, nearest
+from dxray.server.filters import Clause
+from dxray.server.store.base import Value
+from dxray.server.store.duck_sources import DUCK_SOURCES, STEP_COUNTS
+from dxray.server.store.sources import LATE, SOURCES
+from dxray.server.store.where import Where, check_column
+
+SMALL = 1_000  # rows
+FEW = ("losses", "labels", "decisions", "rules")  # sources of which a page or a run has few rows
+_BESIDE_KEYS = ("run_id", "step_id")
+_ARROW = {
+    "VARCHAR": pa.string(),
+    "BIGINT": pa.int64(),
+    "UBIGINT": pa.uint64(),
+    "INTEGER": pa.int32(),
+    "DOUBLE": pa.float64(),
+    "FLOAT": pa.float32(),
+    "BOOLEAN": pa.bool_(),
+    "VARCHAR[]": pa.list_(pa.string()),
+    "BIGINT[]": pa.list_(pa.int64()),
+    "DOUBLE[]": pa.list_(pa.float64()),
+}
+
+
+class Engine(Protocol):
+    """What a reader asks of the store it belongs to."""
+
+    @property
+    def types(self) -> Mapping[str, Mapping[str, str]]:
+        """The engine's type of each column of each source."""
+
+    def may_hold(self, source: str, project: str) -> bool:
+        """Whether a source may have rows of a project."""
+
+    def read(
+        self, sql: str, values: Mapping[str, Any], schema: pa.Schema | None = None, incoming: pa.Table | None = None
+    ) -> pa.Table:
+        """The answer to a query, which may name `incoming`. Give the `schema` of small answers: it is faster."""
+
+
+class DuckReader:
+    """Reads of one project."""
+
+    def __init__(self, store: Engine, project: str) -> None:
+        self._store = store
+        self._project = project
+
+    def select(
+        self,
+        source: str,
+        columns: Sequence[str | Value] = (),
+        where: Sequence[Clause] = (),
+        order: Sequence[str] = (),
+        limit: int | None = None,
+        offset: int = 0,
+        beside: pa.Table | None = None,
+    ) -> pa.Table:
+        """Rows of a source; see `store.base.Reader`."""
+        asked = _Asked(self._where(source, where), beside)
+        late = [name for name in columns or SOURCES[source] if name in LATE.get(source, ())]
+        first = [one for one in columns or SOURCES[source] if one not in late]
+        if late and "run_id" not in first:
+            first.append("run_id")
+        head = ", ".join(f"{asked.expression(one)} AS {_quoted(asked.name(one))}" for one in first)
+        sql = self._sql(source, head, asked, self._order(source, order))
+        if limit is not None:
+            sql += f" LIMIT {asked.where.bind(limit)} OFFSET {asked.where.bind(offset)}"
+        wanted = [asked.name(one) for one in columns or SOURCES[source]]
+        plain = [one for one in first if isinstance(one, str)] if beside is None else []
+        schema = self._schema(source, plain) if len(plain) == len(first) else None
+        if not self._store.may_hold(source, self._project) and schema is not None:
+            return self._schema(source, wanted).empty_table()
+        small = source in FEW or (limit is not None and limit <= SMALL)
+        table = self._store.read(sql, asked.where.values, schema if small else None, beside)
+        if late:
+            table = self._with_step_count(table)
+        return table.select(wanted)
+
+    def _with_step_count(self, runs: pa.Table) -> pa.Table:
+        run_ids = runs["run_id"].to_pylist()
+        schema = pa.schema([("run_id", pa.string()), ("n", pa.int64())])
+        found = self._store.read(STEP_COUNTS, {"project": self._project, "run_ids": run_ids}, schema)
+        counts = dict(zip(found["run_id"].to_pylist(), found["n"].to_pylist(), strict=True))
+        return runs.append_column("step_count", pa.array([counts.get(run_id, 0) for run_id in run_ids], pa.int64()))
+
+    def count_by(
+        self,
+        source: str,
+        by: Sequence[str | Value],
+        where: Sequence[Clause] = (),
+        beside: pa.Table | None = None,
+    ) -> pa.Table:
+        """How many rows there are of each; see `store.base.Reader`."""
+        asked = _Asked(self._where(source, where), beside)
+        groups = [f"{asked.expression(one, 'grouped')} AS {_quoted(asked.name(one))}" for one in by]
+        head = ", ".join([*groups, "count(*) AS n"])
+        if not by:
+            schema = pa.schema([("n", pa.int64())])
+            return self._store.read(self._sql(source, head, asked), asked.where.values, schema, beside)
+        tail = " GROUP BY ALL"
+        if beside is None:
+            tail += " ORDER BY n DESC, " + ", ".join(_quoted(asked.name(one)) for one in by)
+        return self._store.read(self._sql(source, head, asked, tail), asked.where.values, None, beside)
+
+    def _sql(self, source: str, head: str, asked: _Asked, tail: str = "") -> str:
+        spec, where = DUCK_SOURCES[source], asked.where
+        tables = spec.tables([head, tail, *where.conditions, *asked.joins])
+        conditions = " AND ".join([f"{spec.alias}.project = $project", *where.conditions])
+        return f"SELECT {head} {tables} {' '.join([*asked.joins, *where.joins])} WHERE {conditions}{tail}"
+
+    def _schema(self, source: str, columns: Iterable[str]) -> pa.Schema:
+        types = self._store.types[source]
+        return pa.schema([(name, _ARROW[types[name]]) for name in columns])
+
+    def _where(self, source: str, clauses: Sequence[Clause]) -> Where:
+        where = Where(source, self._store.types[source], DUCK_SOURCES[source].expressions).add(clauses)
+        where.values["project"] = self._project
+        return where
+
+    def _order(self, source: str, order: Sequence[str]) -> str:
+        expressions = DUCK_SOURCES[source].expressions
+        parts = [
+            f"{expressions[check_column(source, name.removeprefix('-'), 'ordered')]} {_direction(name)} NULLS LAST"
+            for name in order
+        ]
+        return " ORDER BY " + ", ".join(parts) if parts else ""
+
+
+class _Asked:
+    """What one query asks for: columns of the source, values inside its rows, and columns of a table beside it."""
+
+    def __init__(self, where: Where, beside: pa.Table | None) -> None:
+        self.where = where
+        self.joins: list[str] = []
+        self._others: tuple[str, ...] = ()
+        if beside is not None:
+            keys = [key for key in _BESIDE_KEYS if key in beside.column_names]
+            if not keys or not all(key in SOURCES[where.source] for key in keys):
+                raise Invalid("a table beside a source has run_id or step_id, as the source does", field="beside")
+            on = " AND ".join(f"incoming.{key} = {where.expressions[key]}" for key in keys)
+            self.joins.append(f"JOIN incoming ON {on}")
+            self._others = tuple(name for name in beside.column_names if name not in keys)
+
+    def name(self, one: str | Value) -> str:
+        """The name of a column of the answer."""
+        return one if isinstance(one, str) else one.name
+
+    def expression(self, one: str | Value, use: str | None = None) -> str:
+        """A column as SQL."""
+        if isinstance(one, Value):
+            return self.where.value(one)
+        if one in self._others:
+            return f"incoming.{_quoted(one)}"
+        if self._others and one not in SOURCES[self.where.source]:
+            raise Invalid(f"there is no column {one!r} here", field=one, fix=nearest(one, self._others))
+        return self.where.expressions[check_column(self.where.source, one, use)]
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _direction(name: str) -> str:
+    return "DESC" if name.startswith("-") else "ASC"
