@@ -12,11 +12,15 @@ import random
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from scipy.stats import binom
+
 from dxray import XRay, testing
-from dxray.sdk.capture import EXTRAS_PER_REASON, FULL_EVENTS, SAMPLE_P
+from dxray.sdk.capture import EXTRAS_PER_REASON, FULL_EVENTS, SAMPLE_P, Sampler
+from dxray.server.reasoning.estimates import total
 from dxray.server.store.base import Commit
 from dxray.server.store.duckdb import DuckStore
 from dxray.wire.columns import PipelineMemory, Sent, build, check
@@ -133,6 +137,7 @@ def figures(full: bool) -> list[Figure]:
     missing = [one for kept in flat for one in missing_reasons(kept)]
     both = sum(len(kept.by_chance & set().union(*kept.extras.values())) for kept in flat)
     wrong_p = sum(kept.wrong_p for kept in flat)
+    covered = coverage(full)
     said = f"{alike} of {len(parts) + 1}"
     return [
         _figure("the random part is the same at every step and in another process", "all", said, alike > len(parts)),
@@ -142,7 +147,57 @@ def figures(full: bool) -> list[Figure]:
         _figure("reasons without the examples they should have", "0", f"{len(missing)}", not missing),
         _figure("extras that pass for the random part, and the reverse", "0", f"{both}", both == 0),
         _figure("rows without the probability they were kept with", "0", f"{wrong_p}", wrong_p == 0),
+        *(_figure(test, ">= 94 %", f"{share:.2%}", share >= 0.94) for test, share in covered.items()),
     ]
+
+
+def coverage(full: bool) -> dict[str, float]:
+    """How often the nominal 95 % interval holds the truth, at the worst number of rows."""
+    most, times = (3_000, 10_000) if full else (300, 1_000)
+    found = {
+        f"intervals that hold the truth, worst of n = 1 to {most:,} at p = {p:g}": min(_exactly(most, p))
+        for p in (0.001, 0.01, 0.1, 0.5)
+    }
+    few = (1, 3, 10, 30, 100, 300) if full else (1, 10, 100)
+    drawn = {n: _drawn(n, times) for n in few}
+    found[f"the same as the SDK draws, worst of n = {', '.join(map(str, few))}; {times:,} times each"] = min(
+        drawn.values()
+    )
+    found[f"the same of rows with different p; {times:,} times"] = _of_different_p(times)
+    return found
+
+
+def _exactly(most: int, p: float) -> Iterator[float]:
+    """The chance, for each n, that the interval of what is kept of n rows holds n."""
+    intervals = [total({p: k}) for k in range(most + 1)]
+    low = np.array([one.low for one in intervals])
+    high = np.array([one.high for one in intervals])
+    for n in range(1, most + 1):
+        holds = (low[: n + 1] <= n) & (n <= high[: n + 1])
+        yield float(binom.pmf(np.arange(n + 1), n, p)[holds].sum())
+
+
+def _drawn(n: int, times: int) -> float:
+    """How often the interval held n, for n items with ids of their own, kept or not as the SDK does it."""
+    held = 0
+    for trial in range(times):
+        sampler = Sampler(SAMPLE_P, extras=0)
+        kept = sum(sampler.cause(f"https://shop.example/{trial}/{i}", "r") == "chance" for i in range(n))
+        estimate = total({SAMPLE_P: kept})
+        held += estimate.low <= n <= estimate.high
+    return held / times
+
+
+def _of_different_p(times: int) -> float:
+    chance = np.random.default_rng(8)
+    shares = []
+    for parts in ({0.01: 40, 0.1: 300}, {0.01: 900, 0.2: 10, 1.0: 5}, {0.001: 5_000, 0.5: 50}):
+        held = 0
+        for _ in range(times):
+            estimate = total({p: int(chance.binomial(n, p)) for p, n in parts.items()})
+            held += estimate.low <= sum(parts.values()) <= estimate.high
+        shares.append(held / times)
+    return min(shares)
 
 
 def _figure(test: str, wanted: str, reached: str, ok: bool) -> Figure:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,12 @@ from dxray.sdk.deliver import Delivery
 from dxray.sdk.losses import Losses
 from dxray.sdk.segment import Segment
 from dxray.sdk.settings import resolve
-from dxray.sdk.spool import Spool, folder_of
+from dxray.sdk.spool import Frame, Spool, folder_of
 from dxray.sdk.transport import Fate, Transport
 from dxray.wire.codec import pack_batch, pack_record
 from dxray.wire.ids import uuid7_hex
+
+THREADS = 8  # the server commits together what comes together
 
 Progress = Callable[[int, int], None]
 
@@ -73,10 +76,11 @@ class _Sync:
 
     def _segment(self, segment: Segment) -> None:
         frames, damaged = self.spool.frames_of(segment)
-        left = len(frames)
-        for frame in frames:
-            if self._ship(frame.read()):
-                left -= 1
+        pool = ThreadPoolExecutor(THREADS, "dxray-sync")
+        try:
+            left = sum(not self._settled(*shipped) for shipped in pool.map(self._ship, frames))
+        finally:
+            pool.shutdown(cancel_futures=True)
         if left:
             segment.waiting = left  # it stays, with all that is in it: a repeat counts once
             return
@@ -85,15 +89,20 @@ class _Sync:
             self._losses.add("damaged", 1)
         self.spool.drop(segment)
 
-    def _ship(self, data: bytes) -> bool:
+    def _ship(self, frame: Frame) -> tuple[set[str], Delivery | None]:
+        """In a thread of the pool: a batch's runs, and what became of it; None once the server is away."""
+        data = frame.read()
+        delivery = None
+        if not self._is_away:
+            delivery = Delivery([data])
+            if delivery.go_on(self.transport) is Fate.RETRY:
+                self._is_away = True
+                delivery = None
+        return runs_in(data), delivery
+
+    def _settled(self, runs: set[str], delivery: Delivery | None) -> bool:
         """Whether a batch is done with: committed, or refused and put aside."""
-        runs = runs_in(data)
-        if self._is_away:
-            self.failed |= runs
-            return False
-        delivery = Delivery([data])
-        if delivery.go_on(self.transport) is Fate.RETRY:
-            self._is_away = True
+        if delivery is None:
             self.failed |= runs
             return False
         for part, said in delivery.refused:

@@ -43,7 +43,7 @@ class Transport:
         self._errors = (urllib3.exceptions.HTTPError, OSError)
         self._pool: Any = urllib3.PoolManager(
             num_pools=1,
-            maxsize=4,
+            maxsize=8,
             retries=False,
             timeout=urllib3.Timeout(connect=min(CONNECT_S, read_s), read=read_s),
         )
