@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dxray.server.filters import Clause
-from dxray.server.reasoning.evidence import evidence_of, shapes_of
+from dxray.server.reasoning.evidence import evidence_of
 from dxray.server.reasoning.flow import Stage
 from dxray.server.reasoning.journey import KEPT
 from dxray.server.reasoning.ranking import Twin, nearest_twin
@@ -50,7 +50,7 @@ class RunPeers:
     def __init__(self, reader: Reader, run_id: str) -> None:
         self._reader, self._here = reader, Clause("run_id", "==", run_id)
         self._events: dict[str, list[Row]] = {}
-        self._shapes: dict[frozenset[str], ShapeReader] = {}
+        self._places: dict[str, dict[str, tuple[str, int]]] = {}  # by shape and key: class and position
         self._origins: dict[str, Origin] = {}
         self._rows: dict[str, list[tuple[str, str | None, float | None]]] = {}
 
@@ -68,12 +68,18 @@ class RunPeers:
 
     def shapes(self, rows: Sequence[Row]) -> ShapeReader:
         """The shapes of these events."""
-        wanted = frozenset(row["shape_id"] for row in rows if row["shape_id"] is not None)
-        for known, shapes in self._shapes.items():
-            if wanted <= known:
-                return shapes
-        self._shapes[wanted] = shapes_of(self._reader, rows)
-        return self._shapes[wanted]
+        wanted = {row["shape_id"] for row in rows if row["shape_id"] is not None}
+        self._look_up(wanted)
+        return ShapeReader((one, key, *place) for one in wanted for key, place in self._places[one].items())
+
+    def _look_up(self, shapes: Collection[str]) -> None:
+        """Read where the keys of these shapes lie; of each once."""
+        new = sorted(set(shapes) - self._places.keys())
+        if new:
+            self._places.update((one, {}) for one in new)
+            columns = ("shape_id", "key", "class", "position")
+            for row in few(self._reader, "shapes", columns, [Clause("shape_id", "in", new)]):
+                self._places[row["shape_id"]][row["key"]] = (row["class"], row["position"])
 
     def _step(self, step_id: str) -> list[tuple[str, str | None, float | None]]:
         if step_id not in self._rows:
@@ -122,8 +128,9 @@ class RunPeers:
     def twin(self, step_id: str, but: str, evidence: Mapping[str, Any]) -> Twin | None:
         """The item that a step kept with the evidence nearest to this."""
         table = self._kept_rows(step_id, but)
+        self._look_up([one for one in table["shape_id"].unique().to_pylist() if one is not None])
         try:
-            found = nearest(evidence, table, self._places(table, evidence))
+            found = nearest(evidence, table, self._places)
         except Mixed:
             return nearest_twin(evidence, self._evidence(table))
         if found is None:
@@ -131,15 +138,6 @@ class RunPeers:
         only = self._evidence(table.filter(pc.equal(table["item_id"], found[0])))
         twin = nearest_twin(evidence, only)
         return None if twin is None else replace(twin, distance=found[1])
-
-    def _places(self, table: pa.Table, keys: Collection[str]) -> dict[str, dict[str, tuple[str, int]]]:
-        """Of the shapes of these events, where the keys lie."""
-        found: dict[str, dict[str, tuple[str, int]]] = {}
-        shapes = [one for one in table["shape_id"].unique().to_pylist() if one is not None]
-        where = [Clause("shape_id", "in", shapes), Clause("key", "in", list(keys))]
-        for row in few(self._reader, "shapes", ("shape_id", "key", "class", "position"), where):
-            found.setdefault(row["shape_id"], {})[row["key"]] = (row["class"], row["position"])
-        return found
 
     def _kept_rows(self, step_id: str, but: str) -> pa.Table:
         """Those events with evidence that are of items that a step kept."""
