@@ -108,7 +108,7 @@ def absent(folder: Path, seconds: float) -> Result:
     import duckdb
 
     with Rig(folder) as rig:
-        producer = rig.produce(mode="drop", seconds=seconds + 12, rate=5_000, flush=20.0)
+        producer = rig.produce(mode="drop", seconds=seconds + 60, rate=5_000, flush=20.0)
         time.sleep(seconds)
         rig.serve()
         time.sleep(2.0)

@@ -14,6 +14,8 @@ from dxray.sdk.wide import listed
 from dxray.wire.codec import inflate, unpack_batch, unpack_record
 from dxray.wire.records import AnyRecord, Decision, Events, Loss, Op, Run, Step
 
+FLUSH_S = 60.0  # who looks wants to see all of it
+
 OUTCOME_OF = {
     Op.PRODUCED: "produced",
     Op.PRODUCED_WITH: "produced",
@@ -100,7 +102,7 @@ class Capture:
 
     def _flush(self) -> None:
         for channel in list(channels._channels.values()):
-            channel.flush(5.0)
+            channel.flush(FLUSH_S)
 
     def _post(self, data: bytes) -> Answer:
         batch = unpack_batch(inflate(data, "zstd"))

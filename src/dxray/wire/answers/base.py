@@ -51,7 +51,7 @@ class Printed(Answer):
         return plain(self._lines(WIDTH))
 
     def _repr_html_(self) -> str:
-        return to_html(self._lines(120))
+        return to_html(self._lines(WIDTH))
 
 
 class Page(Answer):
