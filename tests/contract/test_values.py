@@ -40,7 +40,7 @@ def reader() -> Iterator[Reader]:
                 at=5,
                 ops=bytes([Op.ACCEPTED]) * len(PRICES),
                 ids=[f"i{n}" for n in range(len(PRICES))],
-                b=[{"price": price, 'a "key"; --': "x"} for price in PRICES],
+                b=[{"price": price, "Price": -1.5, 'a "key"; --': "x"} for price in PRICES],
             ),
         ]
     store.insert(Commit(build([Sent("p", "me", 7, tuple(records))], ShapeBook(), PipelineMemory()).tables))
@@ -67,6 +67,14 @@ def test_a_key_may_hold_any_character(reader: Reader) -> None:
     assert set(reader.select("events", [value], HERE)[value.name].to_pylist()) == {"x"}
     counted = reader.count_by("events", [value], HERE)
     assert counted.to_pylist() == [{value.name: "x", "n": len(PRICES)}]
+
+
+def test_keys_tell_upper_from_lower_case(reader: Reader) -> None:
+    upper = Value("evidence.Price", "number")
+    found = reader.select("events", [PRICE, upper], HERE, ["event_no"])
+    assert found[PRICE.name].to_pylist() == NUMBERS
+    assert set(found[upper.name].to_pylist()) == {-1.5}
+    assert {row[upper.name] for row in reader.count_by("events", [PRICE, upper], HERE).to_pylist()} == {-1.5}
 
 
 def test_values_of_json_texts(reader: Reader) -> None:

@@ -70,17 +70,17 @@ class DuckReader:
         first = [one for one in columns or SOURCES[source] if one not in late]
         if late and "run_id" not in first:
             first.append("run_id")
-        head = ", ".join(f"{asked.expression(one)} AS {_quoted(asked.name(one))}" for one in first)
+        head = ", ".join(f"{asked.expression(one)} AS {asked.alias(one)}" for one in first)
         sql = self._sql(source, head, asked, self._order(source, order))
         if limit is not None:
             sql += f" LIMIT {asked.where.bind(limit)} OFFSET {asked.where.bind(offset)}"
-        wanted = [asked.name(one) for one in columns or SOURCES[source]]
+        wanted = [one if isinstance(one, str) else one.name for one in columns or SOURCES[source]]
         plain = [one for one in first if isinstance(one, str)] if beside is None else []
         schema = self._schema(source, plain) if len(plain) == len(first) else None
         if not self._store.may_hold(source, self._project) and schema is not None:
             return self._schema(source, wanted).empty_table()
         small = source in FEW or (limit is not None and limit <= SMALL)
-        table = self._store.read(sql, asked.where.values, schema if small else None, beside)
+        table = asked.named(self._store.read(sql, asked.where.values, schema if small else None, beside))
         if late:
             table = self._with_step_count(table)
         return table.select(wanted)
@@ -101,15 +101,15 @@ class DuckReader:
     ) -> pa.Table:
         """How many rows there are of each; see `store.base.Reader`."""
         asked = _Asked(self._where(source, where), beside)
-        groups = [f"{asked.expression(one, 'grouped')} AS {_quoted(asked.name(one))}" for one in by]
+        groups = [f"{asked.expression(one, 'grouped')} AS {asked.alias(one)}" for one in by]
         head = ", ".join([*groups, "count(*) AS n"])
         if not by:
             schema = pa.schema([("n", pa.int64())])
             return self._store.read(self._sql(source, head, asked), asked.where.values, schema, beside)
         tail = " GROUP BY ALL"
         if beside is None:
-            tail += " ORDER BY n DESC, " + ", ".join(_quoted(asked.name(one)) for one in by)
-        return self._store.read(self._sql(source, head, asked, tail), asked.where.values, None, beside)
+            tail += " ORDER BY n DESC, " + ", ".join(asked.alias(one) for one in by)
+        return asked.named(self._store.read(self._sql(source, head, asked, tail), asked.where.values, None, beside))
 
     def _sql(self, source: str, head: str, asked: _Asked, tail: str = "") -> str:
         spec, where = DUCK_SOURCES[source], asked.where
@@ -141,6 +141,7 @@ class _Asked:
     def __init__(self, where: Where, beside: pa.Table | None) -> None:
         self.where = where
         self.joins: list[str] = []
+        self._values: dict[str, str] = {}  # names by alias
         self._others: tuple[str, ...] = ()
         if beside is not None:
             keys = [key for key in _BESIDE_KEYS if key in beside.column_names]
@@ -150,9 +151,18 @@ class _Asked:
             self.joins.append(f"JOIN incoming ON {on}")
             self._others = tuple(name for name in beside.column_names if name not in keys)
 
-    def name(self, one: str | Value) -> str:
-        """The name of a column of the answer."""
-        return one if isinstance(one, str) else one.name
+    def alias(self, one: str | Value) -> str:
+        """What a column is called in SQL: names there do not tell upper from lower case, and keys do."""
+        if isinstance(one, str):
+            return _quoted(one)
+        known = {name: alias for alias, name in self._values.items()}
+        alias = known.get(one.name, f"value {len(self._values)}")
+        self._values[alias] = one.name
+        return _quoted(alias)
+
+    def named(self, table: pa.Table) -> pa.Table:
+        """The answer with its columns called as they were asked for."""
+        return table.rename_columns([self._values.get(name, name) for name in table.column_names])
 
     def expression(self, one: str | Value, use: str | None = None) -> str:
         """A column as SQL."""
