@@ -10,7 +10,8 @@ from dxray.sdk.settings import configure
 from dxray.sdk.xray import XRay, current_run, current_step
 
 if TYPE_CHECKING:
-    from dxray.client import Client, local
+    from dxray.client import Client
+    from dxray.own_server import local
 
 __version__ = "0.1.0"
 __all__ = ["Client", "DeliveryError", "XRay", "configure", "current_run", "current_step", "local"]
@@ -27,8 +28,12 @@ _run.client_for = _client_for
 
 def __getattr__(name: str) -> Any:
     # Asking is loaded when it is first asked for: a pipeline that only records never pays for it.
-    if name in ("Client", "local"):
-        from dxray import client
+    if name == "Client":
+        from dxray.client import Client
 
-        return getattr(client, name)
+        return Client
+    if name == "local":
+        from dxray.own_server import local
+
+        return local
     raise AttributeError(f"module 'dxray' has no attribute {name!r}")

@@ -1,27 +1,19 @@
-"""Asks a server over HTTP, with typed answers. `local()` starts a server for a notebook or a test."""
+"""Asks a server over HTTP, with typed answers."""
 
 from __future__ import annotations
 
-import atexit
 import json
-import os
-import sys
-import time
-from collections import deque
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
-from pathlib import Path
-from types import TracebackType
-from typing import IO, TYPE_CHECKING, Any, Self, TypeVar
-from urllib.parse import quote, urlencode, urlsplit
+from datetime import datetime
+from typing import Any
+from urllib.parse import quote
 
-import msgspec
-
+from dxray.connection import DEFAULT_URL, ClientError, Connection, ServerNotReachable, typed
 from dxray.wire.answers import (
-    Answer,
     Blame,
     Diff,
     Event,
+    Explain,
     Funnel,
     Items,
     Labels,
@@ -29,70 +21,28 @@ from dxray.wire.answers import (
     Pipeline,
     Pipelines,
     Posted,
+    Rules,
     Run,
     Runs,
+    Stability,
     Steps,
+    View,
+    Views,
     Why,
     WhyRank,
 )
 from dxray.wire.ids import is_run_id
-from dxray.wire.text import clean
 
-if TYPE_CHECKING:
-    import subprocess
-
-    import urllib3
-
-DEFAULT_URL = "http://localhost:8000"
-READY_WITHIN = 30.0
-
-AnyAnswer = TypeVar("AnyAnswer", bound=Answer)
+__all__ = ["DEFAULT_URL", "Client", "ClientError", "ServerNotReachable"]
 
 
-class ClientError(Exception):
-    """A question that was not answered.
-
-    `status` is the HTTP status, 0 when none came; `problem` is the server's problem document (RFC 9457:
-    `title`, `detail`, and here `field` and `fix`). The message is one line that is safe to print.
-    """
-
-    def __init__(self, status: int, problem: Mapping[str, Any]) -> None:
-        self.status = status
-        self.problem = dict(problem)
-        detail = problem.get("detail") or problem.get("title") or f"the server answered {status}"
-        fix = problem.get("fix")
-        super().__init__(clean(f"{detail} ({fix})" if fix else detail))
-
-
-class ServerNotReachable(ClientError):
-    """Nothing that could answer was there, or it did not answer in time."""
-
-    def __init__(self, detail: str) -> None:
-        super().__init__(0, {"title": "Server not reachable", "detail": detail})
-
-
-class Client:
+class Client(Connection):
     """A server, to ask.
 
     `api_url` defaults to `DXRAY_API_URL`, then to http://localhost:8000; `api_key` to `DXRAY_API_KEY`;
     `timeout` is in seconds, for each request. Every method raises `ClientError`, or its kind
     `ServerNotReachable`. A client may be used from several threads, and as a context manager.
     """
-
-    def __init__(self, api_url: str | None = None, api_key: str | None = None, timeout: float = 30.0) -> None:
-        self.api_url = (api_url or os.environ.get("DXRAY_API_URL") or DEFAULT_URL).rstrip("/")
-        self._key = api_key or os.environ.get("DXRAY_API_KEY") or None
-        self.timeout = timeout
-        self._made: urllib3.PoolManager | None = None
-        parts = urlsplit(self.api_url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            shown = clean(self.api_url)
-            raise ServerNotReachable(f"{shown!r} is no address of a server; write it like {DEFAULT_URL}")
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.api_url!r})"
-
-    # Questions
 
     def runs(
         self,
@@ -166,7 +116,7 @@ class Client:
         while True:
             page = self.get(path, step_id=step_id, outcome=outcome, reason=reason, item=item, cursor=cursor)
             for raw in page.get("events") or ():
-                yield _typed(Event, raw)
+                yield typed(Event, raw)
             following = page.get("next_cursor")
             if following is None or following == cursor:
                 return
@@ -174,7 +124,7 @@ class Client:
 
     def pipelines(self) -> list[Pipeline]:
         """The pipelines, with their health."""
-        return Pipelines(_typed(Pipeline, raw) for raw in self.get("/pipelines").get("pipelines") or ())
+        return Pipelines(typed(Pipeline, raw) for raw in self.get("/pipelines").get("pipelines") or ())
 
     def why(self, run_id: str, item: str | int) -> Why:
         """What became of an item in a run, and why."""
@@ -218,6 +168,36 @@ class Client:
         """Which steps are to blame for what labels say was wrong."""
         return self._ask(Blame, "/blame", pipeline=pipeline, since=since, until=until, q=q)
 
+    def explain(self, a: str, b: str, *, outcome: str = "rejected", step_name: str | None = None) -> Explain:
+        """What the runs of filter `b` share that those of filter `a` do not.
+
+        `outcome`: of their items (`rejected`, `accepted`, ...), or of the runs (`failed`, `label:bad`).
+        """
+        return self._post(Explain, "/explain", a=a, b=b, outcome=outcome, step_name=step_name)
+
+    def stability(
+        self,
+        pipeline: str | None = None,
+        *,
+        since: str | datetime | None = None,
+        until: str | datetime | None = None,
+        q: str | None = None,
+    ) -> Stability:
+        """Whether the same input leads to the same decision, and where repeated runs part."""
+        return self._ask(Stability, "/stability", pipeline=pipeline, since=since, until=until, q=q)
+
+    def rules(
+        self,
+        pipeline: str | None = None,
+        *,
+        since: str | datetime | None = None,
+        until: str | datetime | None = None,
+        q: str | None = None,
+        step: str | None = None,
+    ) -> Rules:
+        """Which rules matter, which are dead, and which limit to look at first."""
+        return self._ask(Rules, "/rules", pipeline=pipeline, since=since, until=until, q=q, step=step)
+
     def labels(self, run_id: str) -> Labels:
         """The labels of a run that stand."""
         return self._ask(Labels, _run_path(run_id) + "/labels")
@@ -226,11 +206,29 @@ class Client:
         """Say of a run that it was `good` or `bad`, or of an item that it was `expected`, `wrong` or to `keep`."""
         said = {"label": label, "item_id": None if item is None else str(item), "note": note}
         body = json.dumps({name: value for name, value in said.items() if value is not None}).encode()
-        return _typed(Labels, self._send("POST", _run_path(run_id) + "/labels", body)[1])
+        return typed(Labels, self._send("POST", _run_path(run_id) + "/labels", body)[1])
 
     def unlabel(self, run_id: str, number: int) -> Labels:
         """Take back a label of a run, by its number."""
-        return _typed(Labels, self._send("DELETE", f"{_run_path(run_id)}/labels/{number}")[1])
+        return typed(Labels, self._send("DELETE", f"{_run_path(run_id)}/labels/{number}")[1])
+
+    def views(self) -> Views:
+        """The saved views, the one that was saved last first."""
+        return self._ask(Views, "/views")
+
+    def view(self, name: str) -> View:
+        """A saved view, and how many fit it now."""
+        return self._ask(View, _view_path(name))
+
+    def save_view(self, name: str, q: str, *, source: str = "runs", note: str | None = None) -> View:
+        """Keep a filter on `runs` or `steps` under a name, in place of what the name stood for."""
+        said = {"q": q, "source": source, "note": note}
+        body = json.dumps({key: value for key, value in said.items() if value is not None}).encode()
+        return typed(View, self._send("PUT", _view_path(name), body)[1])
+
+    def remove_view(self, name: str) -> Views:
+        """Remove a saved view; those that are left."""
+        return typed(Views, self._send("DELETE", _view_path(name))[1])
 
     # Recording and operations
 
@@ -243,215 +241,7 @@ class Client:
         status, answer = self._send("POST", "/runs", body)
         data = answer.get("data") or {}
         raw = {"run_id": data.get("run_id", ""), "created": status == 201, "message": answer.get("message")}
-        return _typed(Posted, raw)
-
-    def health(self) -> dict[str, Any]:
-        """What `/healthz` says."""
-        return self.get("/healthz")
-
-    def wait_ready(self, timeout: float = READY_WITHIN) -> None:
-        """Return once the server is ready. Raises `ServerNotReachable` if it is not within `timeout` seconds."""
-        deadline = time.monotonic() + timeout
-        while True:
-            try:
-                self.get("/readyz")
-                return
-            except ClientError as error:
-                # Anything but "not there" and "not yet" will not change by waiting.
-                if not (isinstance(error, ServerNotReachable) or error.status in (502, 503, 504)):
-                    raise
-                if time.monotonic() > deadline:
-                    raise
-                self._check_alive()
-            time.sleep(0.05)
-
-    def get(self, path: str, **params: Any) -> dict[str, Any]:
-        """The JSON of any address of the API, for what has no method here. Parameters that are None are left out."""
-        pairs = [(name, _param(value)) for name, value in params.items() if value is not None]
-        query = urlencode(pairs, errors="replace")
-        return self._send("GET", f"{path}?{query}" if query else path)[1]
-
-    def close(self) -> None:
-        """Let go of the connections. Idempotent."""
-        if self._made is not None:
-            self._made.clear()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def _check_alive(self) -> None:
-        """Raise when waiting is in vain; a server that is somebody else's may always come."""
-
-    def _ask(self, kind: type[AnyAnswer], path: str, **params: Any) -> AnyAnswer:
-        return _typed(kind, self.get(path, **params))
-
-    def _pool(self) -> urllib3.PoolManager:
-        if self._made is None:
-            import urllib3  # 100 ms, for those who ask something
-
-            headers = {"Accept": "application/json", "User-Agent": "dxray-client"}
-            if self._key:
-                headers["Authorization"] = f"Bearer {self._key}"
-            self._made = urllib3.PoolManager(maxsize=4, headers=headers, retries=False)
-        return self._made
-
-    def _send(self, method: str, target: str, body: bytes | None = None) -> tuple[int, dict[str, Any]]:
-        pool = self._pool()
-        import urllib3
-
-        headers = dict(pool.headers)
-        if body is not None:
-            headers["Content-Type"] = "application/json"
-        try:
-            answer = pool.request(method, self.api_url + target, body=body, headers=headers, timeout=self.timeout)
-            content = answer.data
-        except (urllib3.exceptions.ReadTimeoutError, urllib3.exceptions.ProtocolError) as error:
-            raise ServerNotReachable(_stalled(self.api_url, self.timeout, error)) from error
-        except (urllib3.exceptions.HTTPError, ValueError, OSError) as error:
-            raise ServerNotReachable(
-                f"nothing answers at {clean(self.api_url)}: "
-                'start a server with "dxray serve", or name another with --api-url'
-            ) from error
-        return answer.status, self._read(answer.status, content)
-
-    def _read(self, status: int, content: bytes) -> dict[str, Any]:
-        try:
-            answer = json.loads(content, parse_int=_parse_int)
-        except (ValueError, RecursionError):
-            answer = None
-        if not isinstance(answer, dict):
-            raise ClientError(
-                status,
-                {
-                    "detail": f"{self.api_url} answered {status}, and not as an X-Ray server does",
-                    "fix": "is something else on that port? name the server with --api-url",
-                },
-            )
-        if status >= 400:
-            if "detail" in answer and not isinstance(answer["detail"], str):
-                answer["detail"] = json.dumps(answer["detail"])
-            raise ClientError(status, answer)
-        return answer
-
-
-class LocalClient(Client):
-    """A server of its own, started as a child process, and its client. Made by `local()`.
-
-    `data` is its folder; `log` holds the last lines that it printed.
-    """
-
-    def __init__(self, process: subprocess.Popen[bytes], api_url: str, data: Path) -> None:
-        super().__init__(api_url)
-        self.data = data
-        self._process = process
-        self.log: deque[str] = deque(maxlen=200)
-        self._owner = os.getpid()
-        _drain(process, self.log)
-        atexit.register(self.close)
-
-    def close(self) -> None:
-        """Stop the server; its data goes too, unless a folder was named. Idempotent."""
-        super().close()
-        if os.getpid() == self._owner:  # not in a fork that ends
-            atexit.unregister(self.close)
-            _stop(self._process)
-
-    def _check_alive(self) -> None:
-        if self._process.poll() is not None:
-            raise ServerNotReachable(f"the server at {self.api_url} ended by itself")
-
-
-def local(data: str | os.PathLike[str] | None = None, port: int = 0) -> LocalClient:
-    """Start a server on `port` of this machine, a free one by default, and return its client, ready to be asked.
-
-    What is recorded goes to the folder `data`, else to a temporary one. The server ends at `close()`, at
-    the end of a `with`, or with this process. Raises `ServerNotReachable` with what it said when it
-    does not start.
-    """
-    import shutil
-    import subprocess
-    import tempfile
-
-    folder = Path(data) if data is not None else Path(tempfile.mkdtemp(prefix="dxray-"))
-    serve = ["serve", "--json", "--until-eof", "--port", str(port), "--data", str(folder)]
-    serve += [] if data is not None else ["--forget"]
-    # -P: a module of the caller's folder must not stand in for one of the server's.
-    process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "dxray", *serve],
-        stdin=subprocess.PIPE,  # its end tells the server that this process has ended, however it did
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=_child_env(),
-    )
-    try:
-        client = LocalClient(process, _first_words(process), folder)
-    except BaseException:
-        _stop(process)
-        if data is None:
-            shutil.rmtree(folder, ignore_errors=True)
-        raise
-    client.wait_ready()
-    return client
-
-
-def _first_words(process: subprocess.Popen[bytes]) -> str:
-    """The address that a starting server prints. Raises `ServerNotReachable` with what it prints instead."""
-    assert process.stdout is not None
-    assert process.stderr is not None
-    line = process.stdout.readline()
-    try:
-        api_url = str(json.loads(line)["api_url"])
-    except (ValueError, KeyError, TypeError):
-        process.terminate()
-        with process.stdout, process.stderr:
-            said = process.stderr.read().decode(errors="replace").strip().splitlines()
-        last = said[-1].removeprefix("dxray: ") if said else repr(line)
-        raise ServerNotReachable(f"the server did not start: {last}") from None
-    return api_url
-
-
-def _child_env() -> dict[str, str]:
-    # A store that was named for another server is not this one's.
-    return {name: value for name, value in os.environ.items() if name != "DXRAY_STORE"}
-
-
-def _drain(process: subprocess.Popen[bytes], log: deque[str]) -> None:
-    """Read on what the server prints, so that a full pipe never stops it."""
-    import threading
-
-    def read(stream: IO[bytes]) -> None:
-        with stream:
-            log.extend(line.decode(errors="replace").rstrip() for line in stream)
-
-    for stream in (process.stdout, process.stderr):
-        threading.Thread(target=read, args=(stream,), name="dxray-local", daemon=True).start()
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    import subprocess
-
-    if process.poll() is None:
-        process.terminate()
-        try:
-            process.wait(15)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-    if process.stdin is not None:
-        process.stdin.close()
-
-
-def _typed(kind: type[AnyAnswer], raw: Any) -> AnyAnswer:
-    try:
-        return kind.read(raw)
-    except (msgspec.ValidationError, AttributeError) as error:
-        detail = f"the server's answer is not understood here ({kind.__name__}: {error})"
-        raise ClientError(0, {"detail": detail, "fix": "upgrade dxray here or there"}) from error
+        return typed(Posted, raw)
 
 
 def _run_path(run_id: str) -> str:
@@ -462,23 +252,5 @@ def _run_path(run_id: str) -> str:
     return "/runs/" + quote(run_id, safe=":")
 
 
-def _param(value: Any) -> str:
-    if isinstance(value, datetime):
-        at = value if value.tzinfo is not None else value.astimezone()
-        return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(value)
-
-
-def _parse_int(digits: str) -> int | str:
-    # Python refuses integers of more digits than this; recorded ones may have them.
-    return int(digits) if len(digits) < 4300 else digits
-
-
-def _stalled(api_url: str, timeout: float, error: Exception) -> str:
-    import urllib3
-
-    if isinstance(error, urllib3.exceptions.ReadTimeoutError):
-        return f"{clean(api_url)} did not answer within {timeout:g} s: is it busy? look at its log"
-    return f"{clean(api_url)} broke off in mid-answer: ask again, and look at its log if it stays so"
+def _view_path(name: str) -> str:
+    return "/views/" + quote(name, safe="", errors="replace")

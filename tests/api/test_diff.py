@@ -366,3 +366,32 @@ def test_flips_become_a_frame_where_pandas_is(api: TestClient, monkeypatch: pyte
     monkeypatch.setitem(__import__("sys").modules, "pandas", None)
     with pytest.raises(ImportError, match="pip install pandas"):
         answer.to_frame()
+
+
+def test_an_unknown_cause_is_one_sentence_with_the_call_that_would_have_told(api: TestClient) -> None:
+    found = both(
+        api,
+        [step("ask", "produced", "x", "y"), step("pick", "accepted", "x", "y", input_count=2)],
+        [step("ask", "produced", "x", "z"), step("pick", "accepted", "x", "z", input_count=2)],
+    )
+    assert labels(found)[0] == ("ask", "unknown_cause")
+    assert found["sentence"].startswith(
+        "The runs parted at ask: it gave something else, with 1 item only in the first run (y) and 1 item only in the "
+        "second run (z); why is not known, as the config of ask is not recorded in both runs."
+    )
+    assert found["hint"] == found["steps"][0]["hint"] == "give ask its config, so that a change of it shows"
+    assert "hint  give ask its config" in str(Diff.read(found))
+
+
+@pytest.mark.parametrize(("count", "said"), [({}, "unknown_cause"), ({"input_count": 1}, "inherited")])
+def test_a_step_without_its_input_count_is_not_taken_to_name_all_that_came(
+    api: TestClient, count: dict[str, int], said: str
+) -> None:
+    """What came before is not all known either: other items may have come, or the step dropped others silently."""
+    more = {"output_count": 5, "config": {"m": 1}}
+    found = both(
+        api,
+        [step("ask", "produced", "x", "y", **more), step("keep", "accepted", "x", config={"k": 1}, **count)],
+        [step("ask", "produced", "x", "y", **more), step("keep", "accepted", "y", config={"k": 1}, **count)],
+    )
+    assert labels(found)[1] == ("keep", said)

@@ -231,3 +231,14 @@ def test_a_run_and_its_funnel_say_the_same_of_what_was_lost_between_steps(api: T
     of_funnel = {step["step_id"]: step["edges"] for step in api.get("/runs/nested/funnel").json()["steps"]}
     assert of_run == of_funnel
     assert of_run["first"] == [] and of_run["rank"] != []
+
+
+def test_nothing_is_called_lost_before_a_step_that_does_not_say_how_many_came(api: TestClient) -> None:
+    """It may have looked at more than it names, and dropped the rest without a word."""
+    items = [f"i{n}" for n in range(9)]
+    post(api, step("search", "produced", *items), step("keep", "accepted", *items[:2]))
+    (edge,) = ask(api)["steps"][1]["edges"]
+    assert edge["lost_between"] is None
+    assert edge["cause"] == "keep does not name every item that it looks at, or did not say how many came"
+    post(api, step("search", "produced", *items), step("keep", "accepted", *items), run_id="all")
+    assert edges(ask(api, "all")) == {("search", "keep"): 0}

@@ -41,6 +41,8 @@ def test_labels_are_said_listed_and_taken_back(run: TestClient) -> None:
     assert run.get("/runs/stands/labels").json() == {
         "run_id": "stands",
         "labels": [],
+        "replaced": [],
+        "warnings": [],
         "sentence": "Nobody has said yet whether this run was good or bad.",
     }
     say(run, "bad")
@@ -150,3 +152,65 @@ def test_a_label_that_there_is_not_is_no_filter(api: TestClient) -> None:
     answer = api.get("/runs", params={"q": "label:bda"})
     assert answer.status_code == 422
     assert "bda" in answer.json()["detail"] and "bad" in answer.json()["fix"]
+
+
+def test_a_run_is_good_or_bad_and_what_was_said_last_counts(run: TestClient) -> None:
+    say(run, "bad", note="a stand")
+    assert run.get("/runs", params={"q": "label:bad"}).json()["total"] == 1
+    said = say(run, "good")
+    assert [(one["number"], one["label"]) for one in said["labels"]] == [(2, "good")]
+    assert [(one["number"], one["label"], one["note"], one["replaced_by"]) for one in said["replaced"]] == [
+        (1, "bad", "a stand", 2)
+    ]
+    assert said["sentence"] == "The run is good. Label 2, good, replaced label 1, bad."
+    assert run.get("/runs", params={"q": "label:bad"}).json()["total"] == 0
+    assert run.get("/runs", params={"q": "label:good"}).json()["total"] == 1
+    assert [one["label"] for one in run.get("/runs/stands").json()["labels"]] == ["good"]
+    again = say(run, "bad")
+    assert [(one["number"], one["label"]) for one in again["labels"]] == [(3, "bad")]
+    assert [(one["number"], one["replaced_by"]) for one in again["replaced"]] == [(1, 2), (2, 3)]
+
+
+def test_what_replaced_a_label_can_be_taken_back(run: TestClient) -> None:
+    say(run, "bad")
+    say(run, "good")
+    left = run.delete("/runs/stands/labels/2").json()
+    assert ([one["label"] for one in left["labels"]], left["replaced"]) == (["bad"], [])
+    say(run, "good")
+    gone = run.delete("/runs/stands/labels/1").json()
+    assert ([one["number"] for one in gone["labels"]], gone["replaced"]) == ([3], [])
+
+
+def test_a_word_on_an_item_replaces_none_on_the_run_or_on_another(run: TestClient) -> None:
+    say(run, "bad")
+    say(run, "wrong", "p3")
+    say(run, "good", "p2")
+    said = say(run, "good", "p3")
+    assert [(one["label"], one["item_id"]) for one in said["labels"]] == [("bad", None), ("good", "p2"), ("good", "p3")]
+    assert [(one["number"], one["replaced_by"]) for one in said["replaced"]] == [(2, 4)]
+
+
+@pytest.mark.parametrize(
+    ("item", "near"), [("p33", "p3"), ("Stand 4x", "p4 (Stand 4)"), ("nothing like it at all", None)]
+)
+def test_what_was_expected_and_no_run_ever_had_is_taken_with_a_warning(
+    run: TestClient, item: str, near: str | None
+) -> None:
+    said = say(run, "expected", item)
+    assert [one["item_id"] for one in said["labels"]] == [item]
+    (warning,) = said["warnings"]
+    assert warning.startswith(f"No run of competitor_selection ever had {item}")
+    assert near is None or near in warning
+    assert said["sentence"].endswith(warning)
+    assert run.get("/runs/stands/labels").json()["warnings"] == [warning]
+
+
+def test_what_another_run_of_the_pipeline_had_may_be_expected(run: TestClient, stands: dict[str, Any]) -> None:
+    new = {"item_id": "q1", "outcome": "produced", "name": "Cover 1"}
+    run.post("/runs", json={**stands, "run_id": "other", "steps": [{"name": "search", "events": [new]}]})
+    assert say(run, "expected", "q1")["warnings"] == []
+    by_name = say(run, "expected", "Cover 1")
+    assert by_name["warnings"] == ["No run of competitor_selection ever had Cover 1; did you mean q1 (Cover 1)?"]
+    run.post("/runs", json={**stands, "run_id": "elsewhere", "pipeline": "q"})
+    answer = run.post("/runs/elsewhere/labels", json={"label": "expected", "item_id": "q1"}).json()
+    assert answer["warnings"] == ["No run of q ever had q1: see that the id is right."]

@@ -12,7 +12,25 @@ import typer
 from typer.exceptions import TyperException
 
 import dxray
-from dxray.cli import blame, demo, diff, funnel, item, label, lineage, runs, serve, steps, sync, why, why_rank
+from dxray.cli import (
+    blame,
+    demo,
+    diff,
+    explain,
+    funnel,
+    item,
+    label,
+    lineage,
+    rules,
+    runs,
+    serve,
+    stability,
+    steps,
+    sync,
+    view,
+    why,
+    why_rank,
+)
 from dxray.cli.options import AsJson, Refusal
 from dxray.cli.render import print_json, print_line
 from dxray.client import ClientError
@@ -21,7 +39,8 @@ from dxray.wire.text import clean
 app = typer.Typer(
     name="dxray",
     help="X-Ray: why did the pipeline make this decision?",
-    epilog="Start with: dxray demo",
+    epilog="Start with: dxray demo. Exit codes: 0 answered, 1 no such run, item or pipeline, or no answer, "
+    "2 the command line is wrong.",
     rich_markup_mode=None,  # plain help is half as long, and can be searched
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
@@ -73,12 +92,16 @@ for name, command, panel in (
     ("diff", diff.diff, "Ask"),
     ("label", label.label, "Ask"),
     ("blame", blame.blame, "Ask"),
+    ("explain", explain.explain, "Ask"),
+    ("stability", stability.stability, "Ask"),
+    ("rules", rules.rules, "Ask"),
     ("sync", sync.sync, "Care"),
     ("version", version, "Care"),
 ):
     app.command(name, rich_help_panel=panel)(command)
+app.add_typer(view.view, name="view", rich_help_panel="Ask")
 _NAMING = ("show", "why", "why-rank", "lineage", "item", "label")  # what may begin with a dash
-_NAMES = frozenset(str(one.name) for one in app.registered_commands)
+_NAMES = frozenset(str(one.name) for one in app.registered_commands) | {"view"}
 
 
 def run(argv: Sequence[str] | None) -> int:
@@ -91,7 +114,12 @@ def run(argv: Sequence[str] | None) -> int:
     except TyperException as error:
         return _fail(_usage(error, sys.argv[1:] if argv is None else argv), error.exit_code)
     except ClientError as error:
-        return _fail(str(error).replace("GET /runs lists", "dxray runs lists"), 1)
+        return _fail(
+            str(error)
+            .replace("GET /runs lists", "dxray runs lists")
+            .replace("GET /views lists", "dxray view list shows"),
+            1,
+        )
     except Refusal as error:
         return _fail(str(error), error.code)
     except typer.Abort:

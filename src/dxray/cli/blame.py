@@ -8,10 +8,10 @@ import typer
 
 from dxray.cli.options import ApiKey, ApiUrl, AsJson, Pipeline, Query
 from dxray.cli.render import READABLE, console, print_json, print_lines
-from dxray.cli.runs import When, meant_instead
+from dxray.cli.runs import When
+from dxray.cli.waiting import waiting
 from dxray.client import Client
 from dxray.wire.printed.blame import blame_lines
-from dxray.wire.text import Line
 
 
 def blame(
@@ -25,15 +25,16 @@ def blame(
     api_url: ApiUrl = None,
     api_key: ApiKey = None,
 ) -> None:
-    """Say which steps are to blame for what labels say was wrong."""
-    with Client(api_url, api_key) as client:
+    """Say which steps are to blame for what labels say was wrong.
+
+    Exits with 1 where no run of the pipeline is recorded.
+    """
+    with Client(api_url, api_key) as client, waiting("looking through the runs", as_json):
         answer = client.blame(pipeline, since=since, until=until, q=q)
-        meant = "" if answer.labelled or as_json else meant_instead(client, pipeline=pipeline)
     if as_json:
         print_json(answer.to_dict())
-        return
-    out = console()
-    lines = blame_lines(answer, width=min(out.width, READABLE), commands=True)
-    if meant:
-        lines.append(Line().add(meant.removeprefix("; "), "dim"))
-    print_lines(out, lines)
+    else:
+        out = console()
+        print_lines(out, blame_lines(answer, width=min(out.width, READABLE), commands=True))
+    if answer.did_you_mean is not None:
+        raise typer.Exit(1)

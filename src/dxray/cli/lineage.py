@@ -20,7 +20,10 @@ def lineage(
     api_url: ApiUrl = None,
     api_key: ApiKey = None,
 ) -> None:
-    """Show what an item came from, and what came of it."""
+    """Show what an item came from, and what came of it.
+
+    Exits with 1 where the run has no such item.
+    """
     if not item:
         raise Refusal(
             "the item is empty: name one, as in dxray lineage last ITEM; dxray show last shows what was chosen", 2
@@ -29,6 +32,8 @@ def lineage(
         answer = client.lineage(which(client, run), item)
     if as_json:
         print_json(answer.to_dict())
-        return
-    out = console()
-    print_lines(out, lineage_lines(answer, width=min(out.width, READABLE), commands=True))
+    else:
+        out = console()
+        print_lines(out, lineage_lines(answer, width=min(out.width, READABLE), commands=True))
+    if not answer.nodes:
+        raise typer.Exit(1)

@@ -22,7 +22,7 @@ def why(
     api_url: ApiUrl = None,
     api_key: ApiKey = None,
 ) -> None:
-    """Say why an item was selected, or why not."""
+    """Say why an item was selected, or why not; also that it was never in the run."""
     if not item:
         raise Refusal(
             "the item is empty: name one, as in dxray why last ITEM; dxray show last shows what was chosen", 2

@@ -10,6 +10,7 @@ from dxray.cli.options import ApiKey, ApiUrl, AsJson, Refusal, RunId
 from dxray.cli.render import READABLE, console, print_json, print_lines
 from dxray.cli.runs import which
 from dxray.client import Client
+from dxray.wire.answers import WhyRank
 from dxray.wire.printed.rank import rank_lines
 
 
@@ -21,7 +22,10 @@ def why_rank(
     api_url: ApiUrl = None,
     api_key: ApiKey = None,
 ) -> None:
-    """Say why one item stands before another, or behind it."""
+    """Say why one item stands before another, or behind it.
+
+    Exits with 1 where the run does not have both.
+    """
     if not item or not over:
         raise Refusal(
             "the item is empty: name one, as in dxray why-rank last ITEM OVER; dxray show last shows what was chosen", 2
@@ -30,6 +34,14 @@ def why_rank(
         answer = client.why_rank(which(client, run), item, over)
     if as_json:
         print_json(answer.to_dict())
-        return
-    out = console()
-    print_lines(out, rank_lines(answer, width=min(out.width, READABLE), commands=True))
+    else:
+        out = console()
+        print_lines(out, rank_lines(answer, width=min(out.width, READABLE), commands=True))
+    if not _has_both(answer):
+        raise typer.Exit(1)
+
+
+def _has_both(answer: WhyRank) -> bool:
+    """Whether the run has both items, and it is clear which are meant: else there was nothing to compare."""
+    absent = [side for side in (answer.item, answer.over) if side.verdict in (None, "never_retrieved")]
+    return not absent and not answer.did_you_mean

@@ -15,6 +15,7 @@ from dxray.server.api import (
     blame,
     diff,
     events,
+    explain,
     funnel,
     health,
     ingest,
@@ -25,13 +26,17 @@ from dxray.server.api import (
     page,
     pipelines,
     problems,
+    rules,
     runs,
+    stability,
     steps,
+    views,
     why,
     why_rank,
 )
 from dxray.server.api.documents import describe
 from dxray.server.api.guard import Guard
+from dxray.server.api.long import LongQuestions
 from dxray.server.api.parts import Parts
 from dxray.server.errors import CannotStart, DxrayError
 from dxray.server.ingest import Ingest
@@ -40,8 +45,8 @@ from dxray.server.store.duckdb import DuckStore
 
 __all__ = ["create_app", "prepare"]
 
-_QUESTIONS = (why, why_rank, funnel, lineage, items, diff, blame)
-_RESOURCES = (runs, events, *_QUESTIONS, labels, ingest, steps, pipelines, health, metrics, page)
+_QUESTIONS = (why, why_rank, funnel, lineage, items, diff, blame, explain, stability, rules)
+_RESOURCES = (runs, events, *_QUESTIONS, labels, views, ingest, steps, pipelines, health, metrics, page)
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -116,7 +121,14 @@ def _one_process_only() -> None:
 def _open(settings: Settings) -> Parts:
     prepare(settings)
     store = DuckStore(_path(settings), wait=settings.owner_wait, abandoned_after=settings.abandoned_after)
-    return Parts(settings, store, Ingest(store, max_body=settings.max_body))
+    try:
+        from dxray.server.catalog.base import Catalog  # SQLAlchemy: for those who open one
+
+        catalog = Catalog(settings.catalog or settings.data / "catalog.sqlite")
+    except BaseException:
+        store.close()
+        raise
+    return Parts(settings, store, Ingest(store, max_body=settings.max_body), catalog, LongQuestions(store))
 
 
 def _path(settings: Settings) -> Path:
@@ -131,5 +143,7 @@ def _path(settings: Settings) -> Path:
 
 
 def _close(parts: Parts) -> None:
+    parts.long.close()
     parts.ingest.close()
     parts.store.close()
+    parts.catalog.close()

@@ -1,6 +1,7 @@
 """What people and tests say of a run afterwards, written down: rows are appended, and none is changed.
 
-A removal is one more row of the label's number, and so is another note: the latest row of a number counts.
+A removal is one more row of the label's number, and so is another note: the latest row of a number counts. `good` after
+`bad` is a label of its own too; that it stands for the other is read, not written (see `selection.labels_said`).
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from dxray.server.errors import BadRequest, Invalid, NotFound, nearest
 from dxray.server.filters import Clause
 from dxray.server.posted_shape import refuse
 from dxray.server.reasoning.losses import losses_of
-from dxray.server.reasoning.selection import existing_run, labels_of
+from dxray.server.reasoning.selection import existing_run, labels_of, labels_said
 from dxray.server.reasoning.similar import named, nearest_items
 from dxray.server.store.base import Commit, Reader, Store
 from dxray.wire.records import LABELS
@@ -109,7 +110,7 @@ def remove(store: Store, project: str, run_id: str, number: int) -> None:
     reader = store.project(project)
     existing_run(reader, run_id)
     with _WRITING:
-        standing = {_number(row): row for row in labels_of(reader, [Clause("run_id", "==", run_id)])}
+        standing = {_number(row): row for row in labels_said(reader, [Clause("run_id", "==", run_id)])}
         if number not in standing:
             there = ", ".join(map(str, standing))
             fix = f"its labels are {there}" if there else "it has no labels"
@@ -123,7 +124,8 @@ def _number(row: dict[str, object]) -> int:
 
 def _append(store: Store, project: str, row: dict[str, object]) -> None:
     later = max(time.time_ns() // 1000, int(str(row["at"])) + 1)  # than the row that it takes the place of
-    rows = pa.Table.from_pylist([{**row, "project": project, "at": later}], _ROWS)
+    row = {**row, "project": project, "at": later}
+    rows = pa.Table.from_pylist([{name: row[name] for name in _ROWS.names}], _ROWS)
     store.insert(Commit({"labels": rows}))
 
 

@@ -29,6 +29,7 @@ class Settings(BaseSettings):
 
     data: Path = Field(Path("~/.dxray/data"), description="the folder that holds everything recorded")
     store: str | None = Field(None, description="where the store is; default: duckdb, in the data folder")
+    catalog: str | None = Field(None, description="where the catalog is; default: a SQLite file in the data folder")
     abandoned_after: float = Field(60.0, gt=0, description="seconds without a heartbeat until a run is abandoned")
     owner_wait: float = Field(10.0, ge=0, description="seconds to wait for a previous owner of the data folder")
     max_body: int = Field(16 * 1024 * 1024, gt=0, description="bytes of a body, inflated, taken at once")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
 
 from dxray.server.api.documents import Document, UnknownRow, answers
-from dxray.server.api.parts import Parameters, ReaderHere, answer
+from dxray.server.api.long import answered
+from dxray.server.api.parts import Parameters, PartsHere, asked
 from dxray.server.questions import blame as questions
 
 router = APIRouter(tags=["questions"])
@@ -56,13 +57,16 @@ class LabelOfFault(Document):
 
 
 class FaultRow(LabelOfFault):
-    """`item_id` is what the step's verdict was of. `earliest` is null where `unknown` says what could not be judged."""
+    """`item_id` is what the step's verdict was of. `earliest` is null where `unknown` says what could not be judged.
+    `never_seen`: no run of the pipeline ever had the item, so the label may name a wrong id.
+    """
 
     step_id: str
     step_name: str
     class_: Literal["recall_loss", "too_strict", "too_lenient", "mis_ranked", "bad_generation"] = Field(alias="class")
     earliest: bool | None
     detail: str
+    never_seen: bool
     unknown: UnknownRow | None
     hint: str | None
 
@@ -76,7 +80,9 @@ class UndecidedRow(LabelOfFault):
 
 
 class BlameAnswer(Document):
-    """`labelled` counts runs, `complaints` the labels that say that something was wrong: explained or undecided."""
+    """`labelled` counts runs, `complaints` the labels that say that something was wrong: explained or undecided.
+    `did_you_mean`: names of pipelines, where the one that was asked for has no run.
+    """
 
     pipeline: str | None
     labelled: int
@@ -87,9 +93,10 @@ class BlameAnswer(Document):
     steps: list[BlamedStep]
     faults: list[FaultRow]
     unknown: list[UndecidedRow]
+    did_you_mean: list[str] | None
     sentence: str
 
 
 @router.get("/blame", summary="Which steps are to blame for what labels say was wrong?", responses=answers(BlameAnswer))
-def get_blame(reader: ReaderHere, query: Annotated[BlameQuery, Query()]) -> Response:
-    return answer(questions.blame(reader, **query.model_dump()))
+async def get_blame(request: Request, parts: PartsHere, query: Annotated[BlameQuery, Query()]) -> Response:
+    return await answered(request, parts, questions.blame, lambda: asked(parts, query))

@@ -110,6 +110,7 @@ class DiffStep(Document):
     b: DiffSide | None
     items: DiffCounts | None
     unknown: UnknownRow | None
+    hint: str | None
 
 
 class DiffOutcome(Document):
@@ -204,6 +205,7 @@ class DiffAnswer(Document):
     minimal_changes: list[Any] | None
     totals: DiffTotals
     unknown: UnknownRow | None
+    hint: str | None
 
 
 class DiffQuery(Parameters):

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from dxray.server import labels
-from dxray.server.api.documents import Document, answers
+from dxray.server.api.documents import Document, ItemRow, answers
 from dxray.server.api.parts import PROJECT, NoParameters, PartsHere, ReaderHere, answer, body_of
 from dxray.server.questions import labels as questions
 from dxray.wire.records import LABELS
@@ -44,14 +44,21 @@ class LabelRow(Document):
     name: str | None
     note: str | None
     at: str
+    replaced_by: int | None
+    did_you_mean: list[ItemRow] | None
 
 
 class LabelsAnswer(Document):
-    """The labels that stand. `number`, where one was posted: which of them it is."""
+    """`labels` are those that stand. `replaced` are those that a later one says otherwise: of good and bad of one run,
+    or of one item, the last counts. `number`, where one was posted: which of them it is. `warnings`: of an item that
+    was expected, and that no run of the pipeline ever had.
+    """
 
     run_id: str
     number: int | None = None
     labels: list[LabelRow]
+    replaced: list[LabelRow]
+    warnings: list[str]
     sentence: str
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import Depends, Request, Response
 from pydantic import BaseModel, ConfigDict, model_validator
@@ -15,6 +15,11 @@ from dxray.server.ingest import Ingest
 from dxray.server.reasoning.shown import to_json
 from dxray.server.settings import Settings
 from dxray.server.store.base import Reader, Store
+from dxray.server.views import Source, expand
+
+if TYPE_CHECKING:
+    from dxray.server.api.long import LongQuestions
+    from dxray.server.catalog.base import Catalog  # SQLAlchemy, which is imported when a catalog is opened
 
 PROJECT = "default"  # of everything that is stored and read, whatever a batch says: there are no keys yet
 
@@ -26,6 +31,8 @@ class Parts:
     settings: Settings
     store: Store
     ingest: Ingest
+    catalog: Catalog
+    long: LongQuestions
 
 
 async def parts_of(request: Request) -> Parts:
@@ -69,6 +76,20 @@ class Parameters(BaseModel):
 
 class NoParameters(Parameters):
     """For calls that take none."""
+
+
+def filled(parts: Parts, q: str | None, source: Source = "runs") -> str | None:
+    """A filter on `source` with the words of the saved views that it names. Raises `FilterError`.
+
+    Every filter passes through here before a question sees it: questions know no catalog.
+    """
+    return None if q is None else expand(parts.catalog.views(PROJECT), q, source)
+
+
+def asked(parts: Parts, query: Parameters, source: Source = "runs") -> dict[str, Any]:
+    """What a question is asked with: the parameters by name, the filter `q` on `source` filled in."""
+    found = query.model_dump()
+    return {**found, "q": filled(parts, found["q"], source)} if "q" in found else found
 
 
 def answer(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

@@ -18,6 +18,7 @@ from dxray.server.api.parts import (
     PartsHere,
     ReaderHere,
     answer,
+    asked,
     base_url,
     body_of,
 )
@@ -59,8 +60,8 @@ async def post_run(request: Request, parts: PartsHere, _: Annotated[NoParameters
 
 
 @router.get("/runs", summary="Runs, newest first", responses=answers(RunsAnswer))
-def list_runs(request: Request, reader: ReaderHere, query: Annotated[RunsQuery, Query()]) -> Response:
-    return answer(questions.runs(reader, base_url(request), **query.model_dump()))
+def list_runs(request: Request, parts: PartsHere, reader: ReaderHere, query: Annotated[RunsQuery, Query()]) -> Response:
+    return answer(questions.runs(reader, base_url(request), **asked(parts, query)))
 
 
 @router.get("/runs/{run_id}", summary="One run with its steps", responses=answers(RunAnswer, 404))

@@ -9,7 +9,7 @@ from pydantic import Field, field_validator
 from pydantic_core import PydanticCustomError
 
 from dxray.server.api.documents import StepsAnswer, answers
-from dxray.server.api.parts import Parameters, ReaderHere, answer
+from dxray.server.api.parts import Parameters, PartsHere, ReaderHere, answer, asked
 from dxray.server.questions import steps as questions
 
 router = APIRouter(tags=["steps"])
@@ -37,5 +37,5 @@ class StepsQuery(Parameters):
 
 
 @router.get("/steps", summary="Steps across runs, newest run first", responses=answers(StepsAnswer))
-def list_steps(reader: ReaderHere, query: Annotated[StepsQuery, Query()]) -> Response:
-    return answer(questions.steps(reader, **query.model_dump()))
+def list_steps(parts: PartsHere, reader: ReaderHere, query: Annotated[StepsQuery, Query()]) -> Response:
+    return answer(questions.steps(reader, **asked(parts, query, "steps")))

@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any
 
 from dxray.server.filters import Clause
-from dxray.server.reasoning.faults import KINDS, Fault, Judgement, expected
-from dxray.server.reasoning.flow import Stage
-from dxray.server.reasoning.generated import Generations, judge
+from dxray.server.reasoning.expected_items import expected
+from dxray.server.reasoning.faults import KINDS, Fault, Judgement
 from dxray.server.reasoning.intervals import wilson
 from dxray.server.reasoning.journey import Unknown
-from dxray.server.reasoning.losses import NONE, Losses, losses_of
+from dxray.server.reasoning.others import OF_RUN, SAYS_WRONG, Others, records_of
 from dxray.server.reasoning.recorded import RunRecord
 from dxray.server.reasoning.selection import equal, labels_of, period, runs_where
 from dxray.server.reasoning.sentences import shown
 from dxray.server.reasoning.shown import Row
-from dxray.server.reasoning.wrong_items import only_through, wrong
+from dxray.server.reasoning.unheard import unheard_of
+from dxray.server.reasoning.wrong_items import wrong
 from dxray.server.store.base import Reader
 
-_OF_RUN = ("run_id", "pipeline", "status", "input", "input_fingerprint", "request_hash", "started_at")
 _RUNS = 500  # labelled runs that are looked at, the newest
-_COMPARED = 500  # runs with the same input, the newest
-_GOOD = 50  # of them labelled good, of which the outcome's lineage is read
-_SAYS_WRONG = ("bad", "wrong", "expected")
-_A_PLACE = re.compile(r"\D{0,12}\d{1,4}")  # an id that counts, and so means something else in each run
+_LOOKED_UP = 20  # items that no run had, for which the nearest are looked for
 
 
 def blame(
@@ -43,15 +39,35 @@ def blame(
         labels[str(row["run_id"])].append(row)
     where = [*equal(pipeline=pipeline), *period(since, until, "started_at"), *runs_where(reader, q)]
     asked = [*where, Clause("run_id", "in", sorted(labels))]
-    rows = reader.select("runs", _OF_RUN, asked, ["-started_at", "-run_id"]).to_pylist() if labels else []
+    rows = reader.select("runs", OF_RUN, asked, ["-started_at", "-run_id"]).to_pylist() if labels else []
     complaints = {row["run_id"]: _complaints(labels[row["run_id"]]) for row in rows}
     taken = [row for row in rows if complaints[row["run_id"]]][:_RUNS]
-    others = _Others(reader, labels)
+    others = Others(reader, labels)
     found: list[_Judged] = []
-    for record in _records(reader, taken, others):
+    for record in records_of(reader, taken, others):
         found += [_Judged(record, label, _judgement(record, label)) for label in complaints[record.run_id]]
     left_out = sum(bool(some) for some in complaints.values()) - len(taken)
-    return _answer(pipeline, rows, found, left_out)
+    out = _answer(pipeline, rows, found, left_out)
+    pipelines = {row["run_id"]: row["pipeline"] for row in taken}
+    for fault in [row for row in out["faults"] if row["never_seen"]][:_LOOKED_UP]:
+        near = unheard_of(reader, pipelines[fault["run_id"]], fault["item_id"]) or ()
+        names = " or ".join(shown(one["item_id"]) for one in near)
+        fault["hint"] = f"see that the id is right{f'; did you mean {names}?' if names else ''}"
+    if pipeline is not None and not rows:
+        out["did_you_mean"] = _pipelines_like(reader, pipeline)
+    out["sentence"] = _sentence(out)
+    return out
+
+
+def _pipelines_like(reader: Reader, pipeline: str) -> list[str] | None:
+    """The names that are nearest to one that no run has; None where runs have it."""
+    names = reader.count_by("runs", ["pipeline"], []).column("pipeline").to_pylist()
+    if pipeline in names:
+        return None
+    by_lower = {name.lower(): name for name in sorted(names)}
+    asked = pipeline.lower()
+    near = [one for one in by_lower if asked and asked in one] or get_close_matches(asked, by_lower, n=3)
+    return [by_lower[one] for one in near[:3]]
 
 
 class _Judged:
@@ -64,7 +80,7 @@ class _Judged:
 
 def _complaints(labels: Sequence[Row]) -> list[Row]:
     """The labels that say that something was wrong; `bad` only where no other label says what."""
-    said = [label for label in labels if label["label"] in _SAYS_WRONG]
+    said = [label for label in labels if label["label"] in SAYS_WRONG]
     exact = [label for label in said if label["label"] != "bad" or label["item_id"] is not None]
     return exact or said[:1]
 
@@ -86,121 +102,6 @@ def _judgement(record: RunRecord, label: Row) -> Judgement:
     return Judgement(unknown=Unknown("not_recorded", detail, hint))
 
 
-def _records(reader: Reader, rows: Sequence[Row], others: _Others) -> Iterable[RunRecord]:
-    """The runs with their steps and rules, read a hundred at a time."""
-    for at in range(0, len(rows), 100):
-        some = rows[at : at + 100]
-        ids = [row["run_id"] for row in some]
-        here = [Clause("run_id", "in", ids)]
-        steps = _by_run(reader.select("steps", where=here, order=["position", "attempt"]).to_pylist())
-        rules = _by_run(reader.select("rules", where=here, order=["step_id", "number"]).to_pylist())
-        losses = losses_of(reader, ids)
-        for row in some:
-            run_id = row["run_id"]
-            lost: Losses = losses.get(run_id, NONE)
-            yield RunRecord(reader, row, steps[run_id], rules[run_id], lost, others.judge, others.that_brought_in)
-
-
-def _by_run(rows: Iterable[Row]) -> dict[str, list[Row]]:
-    out: dict[str, list[Row]] = defaultdict(list)
-    for row in rows:
-        out[row["run_id"]].append(row)
-    return out
-
-
-class _Others:
-    """What other runs show: the values that a step generates for the same input, and who brings an item in."""
-
-    def __init__(self, reader: Reader, labels: Mapping[str, Sequence[Row]]) -> None:
-        self._reader = reader
-        self._complained = {one for one, rows in labels.items() if any(row["label"] in _SAYS_WRONG for row in rows)}
-        self._good = {one for one, rows in labels.items() if any(row["label"] == "good" for row in rows)}
-        self._good -= self._complained
-        self._same: dict[tuple[str, str], list[Row]] = {}
-        self._known: dict[tuple[tuple[str, str], str], Generations] = {}
-        self._chosen: dict[tuple[str, str], set[str]] = {}
-
-    def judge(self, record: RunRecord, stage: Stage, item: str) -> str | Unknown | None:
-        """Whether a value is what sets its run apart."""
-        name = record.given_name(item)
-        if name is None and _A_PLACE.fullmatch(item):
-            detail = f"{item} has no name, and as an id that counts it may mean something else in each run"
-            return Unknown("ambiguous", detail, f"call step.produce(item_id, name=…) in {stage.name}")
-        group = _group(record.run)
-        known = None if group is None else self._generations(group, record, stage)
-        return judge(name or item, record.run_id, stage.name, known)
-
-    def that_brought_in(self, record: RunRecord, item: str) -> Collection[str]:
-        """The names of steps that produced an item in other runs of the pipeline."""
-        where = [Clause("item_id", "==", item), Clause("outcome", "==", "produced")]
-        made = self._reader.count_by("events", ["run_id", "step_name"], where).to_pylist()
-        ids = sorted({row["run_id"] for row in made} - {record.run_id})
-        if not ids:
-            return ()
-        here = [Clause("run_id", "in", ids), Clause("pipeline", "==", record.run["pipeline"])]
-        same = set(self._reader.select("runs", ["run_id"], here).column("run_id").to_pylist())
-        return {row["step_name"] for row in made if row["run_id"] in same}
-
-    def _runs(self, group: tuple[str, str], run: Row) -> list[Row]:
-        """Completed runs of the same pipeline with the same input, the newest."""
-        if group not in self._same:
-            column = "input_fingerprint" if run["input_fingerprint"] is not None else "input"
-            where = [
-                Clause("pipeline", "==", run["pipeline"]),
-                Clause("status", "==", "completed"),
-                Clause(column, "==", run[column]),
-            ]
-            rows = self._reader.select("runs", _OF_RUN, where, ["-started_at"], _COMPARED)
-            self._same[group] = rows.to_pylist()
-        return self._same[group]
-
-    def _generations(self, group: tuple[str, str], record: RunRecord, stage: Stage) -> Generations:
-        key = (group, stage.name)
-        if key not in self._known:
-            ids = [row["run_id"] for row in self._runs(group, record.run)]
-            values = self._values(ids, stage.name)
-            good = self._good & values.keys()
-            self._known[key] = Generations(values, self._complained, good, self._in_good_outcome(group, good))
-        known = self._known[key]
-        if record.run_id in known.by_run:
-            return known
-        own = {record.name(one) for one in record.ids(stage.step_id)}
-        return Generations({**known.by_run, record.run_id: own}, known.complained, known.good, known.in_good_outcome)
-
-    def _values(self, ids: Sequence[str], step: str) -> dict[str, set[str]]:
-        """By run, what its step of that name produced; of runs that recorded all of it."""
-        here = [Clause("run_id", "in", ids), Clause("step_name", "==", step)]
-        columns = ["run_id", "produced", "missing_events", "error", "ended_at", "events"]
-        steps = _by_run(self._reader.select("steps", columns, here).to_pylist())
-        losses = losses_of(self._reader, list(steps))
-        whole = [
-            run_id
-            for run_id, rows in steps.items()
-            if run_id not in losses and all(row["produced"] and not row["missing_events"] for row in rows)
-        ]
-        where = [Clause("run_id", "in", whole), Clause("step_name", "==", step), Clause("outcome", "==", "produced")]
-        made = self._reader.select("events", ["run_id", "item_id", "name"], where).to_pylist() if whole else []
-        return {run_id: {row["name"] or row["item_id"] for row in rows} for run_id, rows in _by_run(made).items()}
-
-    def _in_good_outcome(self, group: tuple[str, str], good: Collection[str]) -> set[str]:
-        """The values from which came what runs labelled good chose."""
-        if group not in self._chosen:
-            rows = [row for row in self._same[group] if row["run_id"] in good][:_GOOD]
-            self._chosen[group] = {
-                record.name(one)
-                for record in _records(self._reader, rows, self)
-                for winner in record.winners()
-                for one in only_through(record, winner)[1]
-            }
-        return self._chosen[group]
-
-
-def _group(run: Row) -> tuple[str, str] | None:
-    """What runs have in common that can be compared; None for a run without an input."""
-    said = run["input_fingerprint"] if run["input_fingerprint"] is not None else run["input"]
-    return None if said is None else (run["pipeline"], str(said))
-
-
 # The answer
 
 
@@ -219,8 +120,9 @@ def _answer(pipeline: str | None, rows: Sequence[Row], found: Sequence[_Judged],
         "steps": steps,
         "faults": [row for one in decided for row in _faults(one)],
         "unknown": [_unknown(one) for one in undecided],
+        "did_you_mean": None,
+        "sentence": "",
     }
-    out["sentence"] = _sentence(out)
     return out
 
 
@@ -285,6 +187,7 @@ def _faults(one: _Judged) -> list[dict[str, Any]]:
             "class": fault.kind,
             "earliest": None if place == 0 and one.unknown is not None else place == 0,
             "detail": fault.detail,
+            "never_seen": fault.unheard,
             "unknown": unknown if place == 0 else None,
             "hint": one.unknown.hint if place == 0 and one.unknown is not None else None,
         }
@@ -310,6 +213,9 @@ _SAYS = {
 
 
 def _sentence(out: Mapping[str, Any]) -> str:
+    if out["did_you_mean"] is not None:
+        near = " or ".join(shown(name) for name in out["did_you_mean"])
+        return f"No run of a pipeline {shown(out['pipeline'])} is recorded{f'; did you mean {near}?' if near else '.'}"
     if not out["labelled"]:
         return "No run here is labelled, so there is nothing to explain yet."
     if not out["complaints"]:
@@ -325,6 +231,10 @@ def _sentence(out: Mapping[str, Any]) -> str:
             said.append(f"{of} {leads} to {step['step_name']}, which {_did(step)}{what}{perhaps}.")
         else:
             said.append(f"{step['step_name']} could have mended {step['faults']}: it {_did(step)}.")
+    unheard = {row["item_id"] for row in out["faults"] if row["never_seen"]}
+    if unheard:
+        what = shown(next(iter(unheard))) if len(unheard) == 1 else f"{len(unheard)} of the items that were expected"
+        said.append(f"No run ever had {what}: see that the label names the right id.")
     if out["undecided"]:
         whose = "label is" if out["undecided"] == 1 else "labels are"
         causes = Counter(row["detail"] for row in out["unknown"])

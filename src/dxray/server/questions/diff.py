@@ -84,6 +84,7 @@ class _Asked:
             "config_changes": list(self._changes()),
             "minimal_changes": None,
             "unknown": self._unknown(arrivals is None or departures is None),
+            "hint": next((step.hint for step in self.steps if step.hint is not None), None),
         }
         out["totals"] |= {
             "steps": len(self.steps),
@@ -128,6 +129,7 @@ class _Asked:
             "b": self._side(self.b, pair.b),
             "items": counts,
             "unknown": step.unknown,
+            "hint": step.hint,
         }
 
     def _side(self, run: OneRun, stage: Stage | None) -> dict[str, Any] | None:
@@ -349,8 +351,8 @@ class _Words:
         what = self._what(step)
         if label == "nondeterministic_here":
             return f"it was given the same, with the same config, and {what}"
-        why = f"; why is not known: {step.unknown['detail']}" if step.unknown is not None else ""
-        return f"{what}{why}"
+        why = f"; why is not known, as {step.unknown['detail']}" if step.unknown is not None else ""
+        return f"it {what}{why}"
 
     def _what(self, step: Step) -> str:
         """In what a step's results differ."""
@@ -368,7 +370,7 @@ class _Words:
         if changed > flipped:
             said.append(f"{_items(changed - flipped)} with another score or reason")
         if said:
-            return "gave something else: " + ", ".join(said)
+            return "gave something else, with " + " and ".join(said)
         errors = [run.rows[one.step_id]["error"] for run, one in self._sides(step)]
         if errors.count(None) == 1:
             return f"failed in the {'first' if errors[1] is None else 'second'} run only"

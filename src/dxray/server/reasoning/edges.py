@@ -74,7 +74,7 @@ def _edge(earlier: tuple[Row, Stage], later: tuple[Row, Stage], sources: int, ta
         cause = f"{stage.name} takes items of {sources} steps"
     elif not before.complete:
         cause = f"{before.name} did not record every item"
-    elif not (stage.records_all or (stage.complete and coming == going)):
+    elif not (stage.counts_all or (stage.complete and coming == going)):
         cause = f"{stage.name} does not name every item that it looks at, or did not say how many came"
     elif coming > going:
         cause = f"{stage.name} saw {coming - going} items that {before.name} did not pass on"

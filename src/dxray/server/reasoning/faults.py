@@ -8,7 +8,10 @@ it; so the second half is what keeps blame from falling on everybody.
 
 - `never_retrieved` -> **recall_loss**, at the step that brings such items in: the one that brought Y in in other runs
   of the pipeline, else the run's only step of type `retrieve`, else its only step that produces and does not generate.
-- `rejected` -> **too_strict**, there. `outranked` -> **mis_ranked**, at the step that ranked or chose.
+  Where Y came through a value in other runs of the same input, and this run did not make that value, the step that
+  makes it is to blame first. Where no run of the pipeline ever had Y, that is said: the id in the label may be wrong.
+- `rejected` -> **too_strict**, there. `outranked` -> **mis_ranked**, at the step that ranked or chose; but where Y was
+  the next in line, what stood in its place is asked like a wrong item, and its faults, which are earlier, count too.
 - `merged`, or rewritten into one other item -> what became of that item.
 - `lost` (it left one step, and never came to the next) is no step's verdict: what dropped it was not recorded.
 
@@ -19,8 +22,12 @@ in dataflow order:
   X's lineage leads through it), and the value is what sets this run apart, see `generated.judge`.
 - **too_lenient**: the step kept X, or the value X came from, although a rule of the step speaks against it: the rule
   failed and was overruled; or it was asked of other items and not of this one, and by the recorded evidence it would
-  have failed (missing and null fail every rule). What evidence says nothing of is not judged.
-- **mis_ranked**, at the step that chose X over others: only where all before it was judged, and nothing found.
+  have failed (missing and null fail every rule). What evidence says nothing of is not judged. So is the step that
+  took X back after another had dropped it: who approves may overrule, and is to blame if that was wrong.
+- **mis_ranked**, at a step that ranked X among those that go on, and others not: where it does not do so in other runs
+  of the same input. And at the step that chose X over others: only where all before it was judged, and nothing found.
+
+A choice that repeats the scores of a step before it was made there (see `orders`).
 
 One wrong item may have several faults, each of which would have mended it alone; the *earliest* comes first in dataflow
 order. It is only called so where every step before it could be judged: a step that lost events, recorded no items, or
@@ -35,12 +42,10 @@ from typing import Any, Literal, Protocol
 
 from dxray.server.reasoning.flow import Flow, Stage
 from dxray.server.reasoning.journey import Fate, Stop, Unknown
-from dxray.server.reasoning.sentences import shown
 
 Kind = Literal["recall_loss", "too_strict", "too_lenient", "mis_ranked", "bad_generation"]
 KINDS: tuple[Kind, ...] = ("recall_loss", "too_strict", "too_lenient", "mis_ranked", "bad_generation")
 GENERATE = "generate"
-_FOLLOWED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +68,7 @@ class Fault:
     kind: Kind
     item: str  # of which the verdict was
     detail: str
+    unheard: bool = False  # no run of the pipeline ever had the item
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +90,20 @@ class Recorded(Protocol):
     def hint(self, fate: Fate) -> str | None:
         """What to do so that an unknown fate is known."""
 
+    def given_name(self, item: str) -> str | None:
+        """The name that an item was given, where it was."""
+
     def name(self, item: str) -> str:
         """How an item is called in a sentence."""
 
     def winners(self) -> Sequence[str]:
         """The items that the last choice selected."""
+
+    def winners_at(self, step_id: str) -> Collection[str]:
+        """The items that a step selected."""
+
+    def scores(self, step_id: str) -> Mapping[str, float]:
+        """The last score of each item scored at a step."""
 
     def parents(self, item: str) -> Sequence[str]:
         """What an item came from."""
@@ -117,59 +132,26 @@ class Recorded(Protocol):
     def others_have(self, step_id: str, name: str) -> bool:
         """Whether evidence of other items at a step has this key."""
 
-    def brought_in_elsewhere(self, item: str) -> Collection[str]:
-        """The names of the steps that produced an item in other runs of the pipeline."""
+    def unexplained(self) -> Stage | None:
+        """A step to which items came that no step before it recorded; None where there is none."""
+
+    def brought_in_elsewhere(self, item: str) -> Collection[str] | None:
+        """The names of the steps that produced an item in other runs of the pipeline.
+
+        None where other runs have it, and none says which step produced it.
+        """
+
+    def knows(self, item: str, name: str | None) -> bool | None:
+        """Whether the run has an item of another run; None where neither a name nor its id tells."""
+
+    def same_input_with(self, item: str) -> Sequence[Recorded]:
+        """Some other runs of the same input in which an item was produced."""
+
+    def fared_elsewhere(self, stage: Stage, item: str) -> tuple[int, int]:
+        """In how many other runs of the same input, with no complaint, a step kept an item, and in how many not."""
 
     def judge(self, stage: Stage, item: str) -> str | Unknown | None:
         """What is bad about a value that a step made; None where nothing is."""
-
-
-def expected(run: Recorded, item: str, follow: int = _FOLLOWED) -> Judgement:
-    """Why an item that was expected is not in the outcome."""
-    fate, stops = run.fate(item)
-    name = run.name(item)
-    stage = fate.stop.stage if fate.stop is not None else fate.at
-    if fate.verdict == "never_retrieved":
-        return _never_there(run, item)
-    if fate.verdict in ("rejected", "outranked") and stage is not None:
-        beside = _dropped_beside(run.flow, stops)
-        if len(beside) > 1:
-            return undecided(
-                "ambiguous",
-                f"{' and '.join(beside)} dropped it side by side, and whether one had to keep it "
-                "or all is not recorded",
-                "give the step that joins them `after` and its items",
-            )
-        if fate.verdict == "rejected":
-            why = f" ({shown(fate.stop.last.reason)})" if fate.stop and fate.stop.last.reason else ""
-            return Judgement((Fault(stage, "too_strict", item, f"rejected {name}{why}"),))
-        return Judgement((Fault(stage, "mis_ranked", item, f"ranked {name} too low"),))
-    if fate.verdict in ("selected", "survived"):
-        return undecided("nothing_to_mend", f"{name} is in the outcome", None)
-    if fate.verdict == "lost" and fate.stop is not None and fate.at is not None:
-        return undecided(
-            "not_recorded",
-            f"{name} left {fate.stop.stage.name} and never came to {fate.at.name}; what "
-            "dropped it in between is not recorded",
-            f"record what {fate.at.name} is given, or the step in between",
-        )
-    return _followed(run, item, fate, follow) or of_fate(run, fate, name)
-
-
-def _followed(run: Recorded, item: str, fate: Fate, follow: int) -> Judgement | None:
-    """What holds of the item that this one became, where it became one."""
-    into: Sequence[str] = ()
-    if fate.verdict == "merged" and fate.stop is not None and fate.stop.last.ref_item is not None:
-        into = [fate.stop.last.ref_item]
-    elif fate.verdict == "consumed":
-        into = run.children(item)
-    if len(into) == 1 and follow > 0:
-        return expected(run, into[0], follow - 1)
-    if fate.verdict == "consumed" and len(into) > 1:
-        return undecided(
-            "ambiguous", f"{len(into)} items came from {run.name(item)}", "label the one that was expected"
-        )
-    return None
 
 
 def of_fate(run: Recorded, fate: Fate, name: str) -> Judgement:
@@ -180,39 +162,6 @@ def of_fate(run: Recorded, fate: Fate, name: str) -> Judgement:
         return undecided("interrupted", f"the run ended, or was left, before it was decided about {name}", None)
     return undecided(
         "not_recorded", f"{name} was {fate.verdict}, and into what is not recorded", "say it with parents="
-    )
-
-
-def _dropped_beside(flow: Flow, stops: Sequence[Stop]) -> list[str]:
-    """The steps that dropped an item, and of which none comes before another."""
-    held = {stop.stage.step_id for stop in stops}
-    earlier = {one for stop in stops for one in flow.ancestors(stop.stage.step_id) & held}
-    last = [stop for stop in stops if stop.stage.step_id not in earlier]
-    return [stop.stage.name for stop in last if stop.outcome in ("rejected", "outranked")]
-
-
-def _never_there(run: Recorded, item: str) -> Judgement:
-    """The step that should have brought an item in."""
-    made = [stage for stage in run.flow.stages if stage.produced]
-    doors = [stage for stage in made if stage.type == "retrieve"] or [one for one in made if one.type != GENERATE]
-    known = run.brought_in_elsewhere(item)
-    by_others = [stage for stage in made if stage.name in known]
-    doors = by_others or doors
-    names = list(dict.fromkeys(stage.name for stage in doors))
-    if len(names) == 1 and (by_others or len(known) == 0):
-        return Judgement((Fault(doors[-1], "recall_loss", item, f"did not bring {run.name(item)} in"),))
-    if not names:
-        return undecided(
-            "not_recorded", "no step of the run records what it brings in", "call step.produce(item_id) there"
-        )
-    if not by_others and known:
-        return undecided(
-            "ambiguous", f"in other runs {' and '.join(sorted(known))} brought it in, which this run has not", None
-        )
-    return undecided(
-        "ambiguous",
-        f"{' and '.join(names)} bring items in, and which of them should have found {run.name(item)} is not recorded",
-        "give steps their step_type: retrieve for those that look items up",
     )
 
 

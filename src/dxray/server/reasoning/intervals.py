@@ -7,7 +7,7 @@ from math import comb, sqrt
 _Z = 1.959963984540054  # 95 %, two-sided
 
 
-def wilson(found: int, of: int) -> tuple[float, float]:
+def wilson(found: float, of: float) -> tuple[float, float]:
     """The 95 % interval of a share (Wilson, JASA 1927); of nothing, nothing is known."""
     if of == 0:
         return 0.0, 1.0

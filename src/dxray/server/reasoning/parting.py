@@ -109,6 +109,7 @@ class Step:
     over: Overlap
     sure: bool = False  # nothing is missing that would change what became of an item
     unknown: dict[str, str] | None = None
+    hint: str | None = None  # the call that would have told
     output: Said = Said.UNKNOWN
 
 
@@ -146,8 +147,8 @@ class Parting:
         rescored = np.intersect1d(items_a.item[over.at_a[over.rescored]], both_kept, assume_unique=True)
         if len(rescored):
             self._rescored.append((a.step_id, rescored))
-        unknown = self._why_unknown(a, b, seen) if verdict.label == "unknown_cause" else None
-        return Step(pair, self.keys_a[a.step_id], verdict, over, sure, unknown, seen.output)
+        unknown, hint = self._why_unknown(a, b, seen) if verdict.label == "unknown_cause" else (None, None)
+        return Step(pair, self.keys_a[a.step_id], verdict, over, sure, unknown, hint, seen.output)
 
     def _one_sided(self, pair: Pair) -> Step:
         stage, keys, other = (pair.a, self.keys_a, self.b) if pair.a is not None else (pair.b, self.keys_b, self.a)
@@ -218,11 +219,16 @@ class Parting:
         if not sure:
             return Said.UNKNOWN
         equal_sets = _same(came_a, came_b)
-        if a.records_all and b.records_all:
+        if a.counts_all and b.counts_all:
             found = equal_sets
         elif None not in (a.declared_in, b.declared_in) and a.declared_in != b.declared_in:
             found = Said.OTHER
-        elif given is Said.OTHER or (given is Said.SAME and self.a.sources[a.step_id]):
+        elif given is Said.SAME and self.a.sources[a.step_id]:
+            astray = (
+                a.records_all and b.records_all and equal_sets is Said.OTHER
+            )  # by what they name, though not by count
+            found = Said.OTHER if astray else given
+        elif given is Said.OTHER:
             found = given
         else:
             found = Said.SAME if equal_sets is Said.SAME else Said.UNKNOWN
@@ -266,23 +272,31 @@ class Parting:
         }
         return bool(before_a & after_b or after_a & before_b)
 
-    def _why_unknown(self, a: Stage, b: Stage, seen: Compared) -> dict[str, str]:
-        """Why the cause, or even whether they differ, cannot be said."""
+    def _why_unknown(self, a: Stage, b: Stage, seen: Compared) -> tuple[dict[str, str], str | None]:
+        """Why the cause, or even whether they differ, cannot be said; and the call that would have told."""
         for run, stage, which in ((self.a, a, "first"), (self.b, b, "second")):
             if stage.lossy:
-                return {"cause": "dropped", "detail": f"events of {stage.name} did not arrive in the {which} run"}
+                return {"cause": "dropped", "detail": f"events of {stage.name} did not arrive in the {which} run"}, None
             if not stage.ended:
                 status = str(run.row["status"])
-                return {"cause": status, "detail": f"{state(status, which)}, and {stage.name} has not ended there"}
+                return {
+                    "cause": status,
+                    "detail": f"{state(status, which)}, and {stage.name} has not ended there",
+                }, None
+        items = f"call step.set_input_count(n) in {a.name}, and record every item there"
         if seen.astray:
             detail = f"other items came into {a.name}, though the steps before it gave the same"
+            hint = f"record the step that gives {a.name} its items, or name it: run.step(…, after=[…])"
         elif seen.output is Said.UNKNOWN:
-            detail = f"{a.name} does not name every item that it looked at"
+            detail, hint = f"{a.name} does not name every item that it looked at", items
         elif seen.input is not Said.SAME:
-            detail = f"it is not recorded all of what {a.name} was given"
+            detail, hint = f"it is not recorded all of what {a.name} was given", f"{items}, or call step.set_input(…)"
         else:
             detail = f"the config of {a.name} is not recorded in both runs"
-        return {"cause": "not_recorded", "detail": detail}
+            hint = f"call step.set_config(…) in {a.name}, so that a change of it shows"
+            if all(run.row["request_hash"] is not None for run in (self.a, self.b)):
+                hint = f"give {a.name} its config, so that a change of it shows"
+        return {"cause": "not_recorded", "detail": detail}, hint
 
 
 def state(status: str, which: str) -> str:

@@ -2,32 +2,61 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Protocol
 
+from dxray.server.filters import Clause
 from dxray.server.reasoning.evidence import evidence_of
 from dxray.server.reasoning.faults import Rule
 from dxray.server.reasoning.flow import Flow, Stage, flow_of, last_superseded, stages_of
 from dxray.server.reasoning.hints import hint_of
+from dxray.server.reasoning.identity import strangers
 from dxray.server.reasoning.journey import KEPT, Fate, Stop, Unknown, fate_of, seen_of, stops_of
 from dxray.server.reasoning.losses import Losses
 from dxray.server.reasoning.peers import RunPeers
 from dxray.server.reasoning.shown import Row, parsed
 from dxray.server.store.base import Reader
 
-Judge = Callable[["RunRecord", Stage, str], str | Unknown | None]
-Elsewhere = Callable[["RunRecord", str], Collection[str]]
+
+class Others(Protocol):
+    """What other runs show of one."""
+
+    def judge(self, record: RunRecord, stage: Stage, item: str) -> str | Unknown | None:
+        """Whether a value is what sets its run apart."""
+
+    def that_brought_in(self, record: RunRecord, item: str) -> Collection[str] | None:
+        """The names of steps that produced an item in other runs of the pipeline; None where they do not say."""
+
+    def same_input_with(self, record: RunRecord, item: str) -> Sequence[RunRecord]:
+        """Some other runs of the same input in which an item was produced."""
+
+    def fared(self, record: RunRecord, stage: Stage, item: str) -> tuple[int, int]:
+        """In how many runs of the same input, with no complaint, a step of that name kept an item, and how many not."""
+
+
+_A_PLACE = re.compile(r"\D{0,12}\d{1,4}")
+
+
+def means_a_place(item: str) -> bool:
+    """Whether an id may only count, and so mean something else in each run."""
+    return _A_PLACE.fullmatch(item) is not None
 
 
 class _Peers(RunPeers):
+    def has_name(self, name: str) -> bool:
+        """Whether an item of the run has this name."""
+        where = [self._here, Clause("name", "==", name)]
+        return bool(self._reader.select("events", ["item_id"], where, limit=1).num_rows)
+
     def kept(self, step_id: str) -> Collection[str]:
         """The items that went on from a step."""
         return self._with(step_id, tuple(KEPT))
 
 
 class RunRecord:
-    """One run. `judge` and `elsewhere` look at other runs."""
+    """One run, beside others."""
 
     def __init__(
         self,
@@ -36,14 +65,13 @@ class RunRecord:
         steps: Sequence[Row],
         rules: Sequence[Row],
         losses: Losses,
-        judge: Judge,
-        elsewhere: Elsewhere,
+        others: Others,
     ) -> None:
         self.run, self.run_id, self.losses = run, run["run_id"], losses
         self.stages: list[Stage] = stages_of(steps, losses)
         self.flow: Flow = flow_of(self.stages, losses.events_elsewhere({stage.step_id for stage in self.stages}))
         self.peers = _Peers(reader, self.run_id)
-        self._judge, self._elsewhere = judge, elsewhere
+        self._others = others
         self._rules: dict[str, list[Rule]] = defaultdict(list)
         by_hand = run["request_hash"] is not None
         for row in rules:
@@ -77,6 +105,12 @@ class RunRecord:
             stage for stage in decided if not any(stage.step_id in self.flow.ancestors(one.step_id) for one in decided)
         ]
         return sorted({item for stage in last for item in self.peers.winners(stage.step_id)})
+
+    def winners_at(self, step_id: str) -> Collection[str]:
+        return self.peers.winners(step_id)
+
+    def scores(self, step_id: str) -> Mapping[str, float]:
+        return self.peers.scores(step_id)
 
     def parents(self, item: str) -> list[str]:
         if item not in self._parents:
@@ -121,11 +155,27 @@ class RunRecord:
     def others_have(self, step_id: str, name: str) -> bool:
         return any(name in facts for facts in self.peers.kept_evidence(step_id, "").values())
 
-    def brought_in_elsewhere(self, item: str) -> Collection[str]:
-        return self._elsewhere(self, item)
+    def unexplained(self) -> Stage | None:
+        return next((stage for stage in self.flow.stages if strangers(self.flow, stage, self.peers)), None)
+
+    def brought_in_elsewhere(self, item: str) -> Collection[str] | None:
+        return self._others.that_brought_in(self, item)
+
+    def knows(self, item: str, name: str | None) -> bool | None:
+        here = self.peers.has(item)
+        own = self.given_name(item) if here else None
+        if name is not None and (own is not None or not here):
+            return own == name or self.peers.has_name(name)
+        return None if means_a_place(item) else here
+
+    def same_input_with(self, item: str) -> Sequence[RunRecord]:
+        return self._others.same_input_with(self, item)
+
+    def fared_elsewhere(self, stage: Stage, item: str) -> tuple[int, int]:
+        return self._others.fared(self, stage, item)
 
     def judge(self, stage: Stage, item: str) -> str | Unknown | None:
-        return self._judge(self, stage, item)
+        return self._others.judge(self, stage, item)
 
     def _rows(self, item: str, step_id: str) -> list[Row]:
         return [row for row in self.peers.events_of(item) if row["step_id"] == step_id]

@@ -14,6 +14,7 @@ from dxray.wire.records import LABELS, STATUSES
 
 _ROOTS = {"input": "input", "output": "output", "metadata": "metadata"}
 _EXCLUDED_AT_MOST = 1_000
+_PRAISE = {"good": True, "bad": False, "wrong": False}  # labels that say the opposite of one another
 _COUNTING = ThreadPoolExecutor(4, "dxray-count")  # its threads start with the first use
 
 RUNS = Grammar(
@@ -106,8 +107,14 @@ def steps_where(reader: Reader, q: str | None) -> list[Clause]:
 
 
 def period(since: str | None, until: str | None, column: str) -> list[Clause]:
-    """The clauses of the parameters `since` and `until`. Raises `FilterError`."""
+    """The clauses of the parameters `since` and `until`. Raises `FilterError`, also where nothing lies between them."""
     clauses = []
+    if since is not None and until is not None and moment(since, "since") >= moment(until, "until"):
+        raise FilterError(
+            f"since {since!r} is not before until {until!r}: no time lies between them",
+            field="until",
+            fix=f"swap them: since={until}&until={since}",
+        )
     if since is not None:
         clauses.append(Clause(column, ">=", moment(since, "since")))
     if until is not None:
@@ -148,7 +155,16 @@ def page_of(
 
 
 def labels_of(reader: Reader, where: Sequence[Clause]) -> list[dict[str, object]]:
-    """The labels that stand: rows are appended, and a later one may take an earlier one back."""
+    """The labels that stand, of these runs: none that was taken back, or that a later one says otherwise."""
+    return [row for row in labels_said(reader, where) if row["replaced_by"] is None]
+
+
+def labels_said(reader: Reader, where: Sequence[Clause]) -> list[dict[str, object]]:
+    """The labels of these runs that were not taken back, by number; `replaced_by` is that of a later one, or None.
+
+    Rows are appended and never changed. A run, or an item in it, is good or bad (of an item: or wrong), not both: what
+    was said last counts, and stands for the other as long as it is not taken back itself.
+    """
     standing: dict[tuple[str, int], dict[str, object]] = {}
     gone: set[tuple[str, int]] = set()
     for row in reader.select("labels", where=where, order=["number", "at"]).to_pylist():
@@ -156,8 +172,16 @@ def labels_of(reader: Reader, where: Sequence[Clause]) -> list[dict[str, object]
         if row["removed"]:
             gone.add(key)
         else:
-            standing[key] = row
-    return [row for key, row in standing.items() if key not in gone]
+            standing[key] = {**row, "replaced_by": None}
+    last: dict[tuple[object, object, bool], object] = {}  # by run, item and praise: the number of the last that says so
+    rows = [row for key, row in standing.items() if key not in gone]
+    for row in reversed(rows):
+        praise = _PRAISE.get(str(row["label"]))
+        if praise is not None:
+            of = (row["run_id"], row["item_id"])
+            row["replaced_by"] = last.get((*of, not praise))
+            last.setdefault((*of, praise), row["number"])
+    return rows
 
 
 def _labelled(reader: Reader, term: Term) -> list[Clause]:
@@ -165,7 +189,7 @@ def _labelled(reader: Reader, term: Term) -> list[Clause]:
         raise FilterError("label takes a value only", field="label", fix="write label:bad")
     if term.value not in LABELS:
         raise FilterError(f"there is no label {term.value!r}", field="label", fix=nearest(str(term.value), LABELS))
-    runs = sorted({str(row["run_id"]) for row in labels_of(reader, [Clause("label", "==", term.value)])})
+    runs = sorted({str(row["run_id"]) for row in labels_of(reader, []) if row["label"] == term.value})
     if not term.negated:
         return [Clause("run_id", "in", runs)]
     if len(runs) > _EXCLUDED_AT_MOST:

@@ -8,14 +8,17 @@ from typing import Any
 
 from dxray.server.reasoning.faults import GENERATE, Fault, Judgement, Recorded, Rule, of_fate, undecided
 from dxray.server.reasoning.flow import Stage
-from dxray.server.reasoning.journey import KEPT, Unknown
+from dxray.server.reasoning.journey import KEPT, Stop, Unknown
+from dxray.server.reasoning.orders import made_by, ranks
 from dxray.server.reasoning.sentences import rule_text, shown
 from dxray.wire.predicates import comparable, comparison
 
 # Types of which it is known that their steps make no values, and those that may as well let pass what they should not.
-_KNOWN = frozenset(("retrieve", "transform", "filter", "rank", "select", "merge", "route", "tool", "approve"))
+KNOWN = frozenset(("retrieve", "transform", "filter", "rank", "select", "merge", "route", "tool", "approve"))
 _JUDGES = frozenset(("filter", "rank", "select", "approve"))
 _MISSING = object()
+
+Unjudged = tuple[int, Unknown]  # by the place of the step in the flow
 
 
 def wrong(run: Recorded, item: str) -> Judgement:
@@ -31,6 +34,13 @@ def wrong(run: Recorded, item: str) -> Judgement:
     if fate.verdict not in ("selected", "survived"):
         return undecided("nothing_to_mend", f"{name} was {fate.verdict}, so it is not in the outcome", None)
     return _Passed(run, item, fate.stop.stage, fate.verdict == "selected").judgement()
+
+
+def in_the_way(run: Recorded, item: str, stage: Stage) -> tuple[list[Fault], list[Unjudged]]:
+    """What speaks against an item that a step took in the place of another, and what could not be judged."""
+    passed = _Passed(run, item, stage, True)
+    passed.ask()
+    return passed.faults, passed.unjudged
 
 
 def _wrong_value(run: Recorded, item: str) -> Judgement:
@@ -80,13 +90,24 @@ class _Passed:
     end: Stage
     chosen: bool  # or it was left over, and nothing chose
     faults: list[Fault] = field(default_factory=list)
-    unjudged: list[tuple[int, Unknown]] = field(default_factory=list)  # by the place of the step in the flow
+    unjudged: list[Unjudged] = field(default_factory=list)
     line: list[str] = field(default_factory=list)
     family: list[str] = field(default_factory=list)
     held: dict[str, set[str]] = field(default_factory=dict)  # by step, those of the line that it kept
 
     def judgement(self) -> Judgement:
         """All steps asked, and the choice itself where nothing before it was found."""
+        self.ask()
+        if not self.faults and not self.unjudged:
+            self._choice()
+        order = {stage.step_id: place for place, stage in enumerate(self.run.flow.stages)}
+        found = sorted(self.faults, key=lambda fault: order[fault.stage.step_id])
+        first = order[found[0].stage.step_id] if found else len(order)
+        earlier = [unknown for place, unknown in self.unjudged if place <= first]
+        return Judgement(tuple(found), earlier[0] if earlier else None)
+
+    def ask(self) -> None:
+        """All steps on the way asked."""
         self.line, self.family = only_through(self.run, self.item)
         for item in self.line:
             for stop in self.run.fate(item)[1]:
@@ -105,17 +126,31 @@ class _Passed:
                     f"which step made {self.run.name(one)} is not recorded",
                     "call step.produce(item_id) where it is made",
                 )
-        on_the_way = flow.ancestors(self.end.step_id) | {self.end.step_id}
+        passed_over = self._taken_back()
+        on_the_way = (flow.ancestors(self.end.step_id) | {self.end.step_id}) - passed_over
         for place, stage in enumerate(flow.stages):
             if stage.step_id in on_the_way:
                 self._stage(place, stage)
-        if not self.faults and not self.unjudged:
-            self._choice()
-        order = {stage.step_id: place for place, stage in enumerate(flow.stages)}
-        found = sorted(self.faults, key=lambda fault: order[fault.stage.step_id])
-        first = order[found[0].stage.step_id] if found else len(order)
-        earlier = [unknown for place, unknown in self.unjudged if place <= first]
-        return Judgement(tuple(found), earlier[0] if earlier else None)
+
+    def _taken_back(self) -> set[str]:
+        """Steps that took the item back, which one before had dropped; returns those between, which it did not pass."""
+        flow, entry = self.run.flow, self.run.made_at(self.item)
+        passed_over: set[str] = set()
+        dropped: Stop | None = None
+        for stop in self.run.fate(self.item)[1]:
+            if stop.outcome in ("rejected", "outranked"):
+                dropped = stop
+            elif dropped is not None and stop.outcome in KEPT:
+                before, by = flow.ancestors(stop.stage.step_id), dropped.stage
+                around = stop.stage.type != "approve" and self._goes_round(by, entry, stop.stage.step_id)
+                if by.step_id in before and not around:
+                    why = f" ({shown(dropped.last.reason)})" if dropped.last.reason else ""
+                    detail = f"took {self.run.name(self.item)} back, which {by.name} had {dropped.outcome}{why}"
+                    self.faults.append(Fault(stop.stage, "too_lenient", self.item, detail))
+                    between = {one for one in before if by.step_id in flow.ancestors(one)}
+                    passed_over |= {by.step_id, *between} - self.held.keys()
+                dropped = None
+        return passed_over
 
     def _not_judged(self, place: int, cause: str, detail: str, hint: str | None) -> None:
         self.unjudged.append((place, Unknown(cause, detail, hint)))
@@ -126,7 +161,7 @@ class _Passed:
             self._not_judged(place, "dropped", f"events of {where} did not arrive", "see `losses` of the run")
             return
         if stage.silent:
-            if not self.run.flow.has_inside(stage.step_id) and (stage.type in _JUDGES or stage.type not in _KNOWN):
+            if not self.run.flow.has_inside(stage.step_id) and (stage.type in _JUDGES or stage.type not in KNOWN):
                 self._not_judged(
                     place,
                     "not_recorded",
@@ -135,7 +170,7 @@ class _Passed:
                 )
             return
         made = [item for item in self.line if self.run.made_at(item) == stage.step_id]
-        if stage.type not in _KNOWN:
+        if stage.type not in KNOWN:
             self._values(place, stage, made)
         here = self.held.get(stage.step_id, set())
         for item in self.line:
@@ -143,6 +178,7 @@ class _Passed:
                 for rule in self.run.rules(stage.step_id):
                     self._rule(place, stage, item, rule)
         if self.item in here and stage is not self.end:
+            self._ranked(place, stage)
             self._vanished(place, stage)
         elif not here and not made and stage.type != GENERATE:
             self._not_named(place, stage)
@@ -240,6 +276,28 @@ class _Passed:
                 return facts[name], unkept
         return _MISSING, unkept
 
+    def _ranked(self, place: int, stage: Stage) -> None:
+        """A step that ranked the item among those that go on: does it do so in other runs?"""
+        by, unsure = made_by(self.run, self.end)
+        if not ranks(self.run, stage) or (by is stage and unsure is None):
+            return
+        kept, dropped = self.run.fared_elsewhere(stage, self.item)
+        name, of = self.run.name(self.item), kept + dropped
+        if dropped and not kept:
+            others = "the other run" if of == 1 else f"all {of} other runs"
+            detail = f"ranked {name} among the best, and in {others} with the same input it did not"
+            self.faults.append(Fault(stage, "mis_ranked", self.item, detail))
+        elif by is not stage and (kept * 2 < of or not of):
+            elsewhere = (
+                f"{kept} of {of} other runs with this input do so too" if of else "no other run shows if it does"
+            )
+            self._not_judged(
+                place,
+                "nothing_to_compare",
+                f"{stage.name} ranked {name} among the best, and {elsewhere}",
+                "record more runs with the same input, or label the item that was expected",
+            )
+
     def _vanished(self, place: int, stage: Stage) -> None:
         """Items that went on from a step of the way, and of which nothing later has a word: somebody dropped them."""
         seen: set[str] = set()
@@ -268,7 +326,7 @@ class _Passed:
             there = entry is None or entry in before(stage.step_id)
             gone = became is not None and stage.step_id not in before(became)
             if there and not gone:
-                surely_not = stage.records_all and not stage.failed
+                surely_not = stage.counts_all and not stage.failed
                 if not (surely_not and self._goes_round(stage, entry, became or self.end.step_id)):
                     self._not_judged(
                         place,
@@ -298,7 +356,12 @@ class _Passed:
         others = set(self.run.ids(self.end.step_id)) - {self.item}
         name = self.run.name(self.item)
         if self.chosen and others:
-            self.faults.append(Fault(self.end, "mis_ranked", self.item, f"chose {name} over {_count(len(others))}"))
+            by, unsure = made_by(self.run, self.end)
+            detail = f"put {name} before {_count(len(others))}"
+            for stage in dict.fromkeys((by, self.end) if unsure is not None else (by,)):
+                self.faults.append(Fault(stage, "mis_ranked", self.item, detail))
+            if unsure is not None:
+                self.unjudged.append((-1, unsure))
         elif self.chosen:
             self._not_judged(
                 len(self.run.flow.stages),

@@ -14,6 +14,7 @@ from typing import Literal, Protocol
 import pyarrow as pa
 
 from dxray.server.filters import Clause
+from dxray.server.store.cancel import Cancel
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +106,12 @@ class Store(Protocol):
     def shapes(self) -> list[tuple[str, str, str, tuple[str, ...]]]:
         """Every shape as (project, pipeline that brought it, id, sorted keys)."""
 
-    def project(self, name: str) -> Reader:
-        """A handle that sees one project's rows and no others."""
+    @property
+    def version(self) -> int:
+        """A number that grows with every change of what can be read, once the change can be read."""
+
+    def project(self, name: str, cancel: Cancel | None = None) -> Reader:
+        """A handle that sees one project's rows and no others. Its reads raise `Cancelled` once `cancel` is set."""
 
     def delete(self, project: str, run_ids: Sequence[str]) -> int:
         """Remove runs with all that belongs to them. Returns how many runs there were."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 import pyarrow as pa
@@ -10,6 +11,7 @@ import pyarrow as pa
 from dxray.server.errors import Invalid, nearest
 from dxray.server.filters import Clause
 from dxray.server.store.base import Value
+from dxray.server.store.cancel import Cancel
 from dxray.server.store.duck_sources import DUCK_SOURCES, STEP_COUNTS
 from dxray.server.store.sources import LATE, SOURCES
 from dxray.server.store.where import Where, check_column
@@ -42,7 +44,12 @@ class Engine(Protocol):
         """Whether a source may have rows of a project."""
 
     def read(
-        self, sql: str, values: Mapping[str, Any], schema: pa.Schema | None = None, incoming: pa.Table | None = None
+        self,
+        sql: str,
+        values: Mapping[str, Any],
+        schema: pa.Schema | None = None,
+        incoming: pa.Table | None = None,
+        cancel: Cancel | None = None,
     ) -> pa.Table:
         """The answer to a query, which may name `incoming`. Give the `schema` of small answers: it is faster."""
 
@@ -50,9 +57,10 @@ class Engine(Protocol):
 class DuckReader:
     """Reads of one project."""
 
-    def __init__(self, store: Engine, project: str) -> None:
+    def __init__(self, store: Engine, project: str, cancel: Cancel | None = None) -> None:
         self._store = store
         self._project = project
+        self._read = partial(store.read, cancel=cancel)
 
     def select(
         self,
@@ -80,7 +88,7 @@ class DuckReader:
         if not self._store.may_hold(source, self._project) and schema is not None:
             return self._schema(source, wanted).empty_table()
         small = source in FEW or (limit is not None and limit <= SMALL)
-        table = asked.named(self._store.read(sql, asked.where.values, schema if small else None, beside))
+        table = asked.named(self._read(sql, asked.where.values, schema if small else None, beside))
         if late:
             table = self._with_step_count(table)
         return table.select(wanted)
@@ -88,7 +96,7 @@ class DuckReader:
     def _with_step_count(self, runs: pa.Table) -> pa.Table:
         run_ids = runs["run_id"].to_pylist()
         schema = pa.schema([("run_id", pa.string()), ("n", pa.int64())])
-        found = self._store.read(STEP_COUNTS, {"project": self._project, "run_ids": run_ids}, schema)
+        found = self._read(STEP_COUNTS, {"project": self._project, "run_ids": run_ids}, schema)
         counts = dict(zip(found["run_id"].to_pylist(), found["n"].to_pylist(), strict=True))
         return runs.append_column("step_count", pa.array([counts.get(run_id, 0) for run_id in run_ids], pa.int64()))
 
@@ -105,11 +113,11 @@ class DuckReader:
         head = ", ".join([*groups, "count(*) AS n"])
         if not by:
             schema = pa.schema([("n", pa.int64())])
-            return self._store.read(self._sql(source, head, asked), asked.where.values, schema, beside)
+            return self._read(self._sql(source, head, asked), asked.where.values, schema, beside)
         tail = " GROUP BY ALL"
         if beside is None:
             tail += " ORDER BY n DESC, " + ", ".join(asked.alias(one) for one in by)
-        return asked.named(self._store.read(self._sql(source, head, asked, tail), asked.where.values, None, beside))
+        return asked.named(self._read(self._sql(source, head, asked, tail), asked.where.values, None, beside))
 
     def _sql(self, source: str, head: str, asked: _Asked, tail: str = "") -> str:
         spec, where = DUCK_SOURCES[source], asked.where

@@ -15,8 +15,10 @@ import duckdb
 import pyarrow as pa
 
 from dxray.server.errors import StoreError
-from dxray.server.store import duck_commit, migrate
+from dxray.server.migrate import migrate
+from dxray.server.store import duck_commit
 from dxray.server.store.base import Commit, Mark, Reader
+from dxray.server.store.cancel import Cancel
 from dxray.server.store.duck_reader import DuckReader
 from dxray.server.store.duck_sources import DUCK_SOURCES
 from dxray.server.store.housekeeping import Housekeeping
@@ -63,6 +65,7 @@ class DuckStore:
         self._write = threading.Lock()
         self._readers: list[duckdb.DuckDBPyConnection] = []  # that nobody uses now
         self._closed = False
+        self._version = 0
         self._forget_again_at = 0.0
         self._opened_at = int(clock() * 1e6)
         self._heard: dict[str, dict[str, int]] = {}  # since then: by project and producer, when it spoke last
@@ -88,7 +91,7 @@ class DuckStore:
         """Bring the schema to this version. Refuses a newer one."""
         con = self._writer
         with self._write, _errors():
-            migrate.migrate(
+            migrate(
                 _FOLDER,
                 con.execute,
                 lambda: con.execute("SELECT number, name, checksum FROM migrations ORDER BY number").fetchall(),
@@ -116,6 +119,7 @@ class DuckStore:
             self._uncounted |= left
             for mark in commit.marks:
                 self._heard.setdefault(mark.project, {})[mark.producer] = mark.seen_at
+            self._version += 1
 
     def delete(self, project: str, run_ids: Sequence[str]) -> int:
         """Remove runs with all that belongs to them. Returns how many runs there were."""
@@ -127,6 +131,7 @@ class DuckStore:
                     removed = self._writer.execute(_DELETE.format(table=table), values).fetchone()
                     if table == "runs" and removed:
                         runs = int(removed[0])
+        self._version += 1
         return runs
 
     # --- reading ---
@@ -149,9 +154,14 @@ class DuckStore:
         ).to_pylist()
         return [(r["project"], r["pipeline"], r["shape_id"], tuple(sorted(r["keys"]))) for r in rows]
 
-    def project(self, name: str) -> Reader:
-        """A handle that sees one project's rows and no others."""
-        return DuckReader(self, name)
+    @property
+    def version(self) -> int:
+        """A number that grows with every change of what can be read, once the change can be read."""
+        return self._version
+
+    def project(self, name: str, cancel: Cancel | None = None) -> Reader:
+        """A handle that sees one project's rows and no others. Its reads raise `Cancelled` once `cancel` is set."""
+        return DuckReader(self, name, cancel)
 
     def may_hold(self, source: str, project: str) -> bool:
         """Whether a source may have rows of a project."""
@@ -172,10 +182,15 @@ class DuckStore:
         return {row["cause"]: row["n"] for row in rows}
 
     def read(
-        self, sql: str, values: Mapping[str, Any], schema: pa.Schema | None = None, incoming: pa.Table | None = None
+        self,
+        sql: str,
+        values: Mapping[str, Any],
+        schema: pa.Schema | None = None,
+        incoming: pa.Table | None = None,
+        cancel: Cancel | None = None,
     ) -> pa.Table:
         """The answer to a query, which may name `incoming`. Give the `schema` of small answers: it is faster."""
-        return self._query(sql, {**self.times(sql, values["project"]), **values}, schema, incoming)
+        return self._query(sql, {**self.times(sql, values["project"]), **values}, schema, incoming, cancel)
 
     @property
     def types(self) -> Mapping[str, Mapping[str, str]]:
@@ -200,8 +215,9 @@ class DuckStore:
         values: Mapping[str, Any] | None = None,
         schema: pa.Schema | None = None,
         incoming: pa.Table | None = None,
+        cancel: Cancel | None = None,
     ) -> pa.Table:
-        with _errors(), self._reading() as cursor:
+        with _errors(), self._reading() as cursor, (cancel or Cancel()).stopping(cursor.interrupt):
             if schema is None or incoming is not None:
                 return duck_commit.query(cursor, sql, values, incoming)
             # A query with an Arrow answer is planned twice, which costs more than a few hundred rows.
@@ -245,6 +261,7 @@ class DuckStore:
             if self._uncounted:
                 with _transaction(self._writer):
                     duck_commit.count_again(self._writer, self._uncounted)
+                self._version += 1
                 self._uncounted = set()  # only now: what fails is tried again
             self._forget_marks()
             since = self._alive_since()

@@ -3,12 +3,16 @@
 from dxray.wire.answers.base import Answer, Unknown
 from dxray.wire.answers.blame import Blame, BlamedStep, Fault, Undecided
 from dxray.wire.answers.diff import Diff, DiffStep
+from dxray.wire.answers.explain import Condition, Explain, LeftOut, Slice, SplitStep
 from dxray.wire.answers.funnel import Funnel, FunnelStep
 from dxray.wire.answers.items import ItemInRun, ItemMeant, Items
 from dxray.wire.answers.labels import Label, Labels
 from dxray.wire.answers.lineage import Generations, Lineage, LineageEdge, LineageNode
 from dxray.wire.answers.rank import Component, RankChange, Ranking, RankSide, WhyRank
+from dxray.wire.answers.rules import RuleHealth, Rules
 from dxray.wire.answers.runs import Edge, Event, Pipeline, Pipelines, Posted, Run, Runs, Step, Steps
+from dxray.wire.answers.stability import EntryStep, Stability, UnstableInput
+from dxray.wire.answers.views import View, Views
 from dxray.wire.answers.why import Ancestor, Predicate, Stop, Why
 
 __all__ = [
@@ -17,10 +21,13 @@ __all__ = [
     "Blame",
     "BlamedStep",
     "Component",
+    "Condition",
     "Diff",
     "DiffStep",
     "Edge",
+    "EntryStep",
     "Event",
+    "Explain",
     "Fault",
     "Funnel",
     "FunnelStep",
@@ -30,6 +37,7 @@ __all__ = [
     "Items",
     "Label",
     "Labels",
+    "LeftOut",
     "Lineage",
     "LineageEdge",
     "LineageNode",
@@ -40,13 +48,21 @@ __all__ = [
     "RankChange",
     "RankSide",
     "Ranking",
+    "RuleHealth",
+    "Rules",
     "Run",
     "Runs",
+    "Slice",
+    "SplitStep",
+    "Stability",
     "Step",
     "Steps",
     "Stop",
     "Undecided",
     "Unknown",
+    "UnstableInput",
+    "View",
+    "Views",
     "Why",
     "WhyRank",
 ]

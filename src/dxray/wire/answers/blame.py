@@ -38,6 +38,7 @@ class Fault(Answer):
     class_: str | None = msgspec.field(default=None, name="class")
     earliest: bool | None = None
     detail: str | None = None
+    never_seen: bool = False
     unknown: Any = None
     hint: str | None = None
 
@@ -71,6 +72,7 @@ class Blame(Printed):
     steps: list[BlamedStep] = []
     faults: list[Fault] = []
     unknown: list[Undecided] = []
+    did_you_mean: list[str] | None = None
     sentence: str = ""
 
     def __iter__(self) -> Iterator[BlamedStep]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import Any, ClassVar
 
 from dxray.wire.answers.base import Answer, Printed, Unknown
+from dxray.wire.answers.frames import frame
 from dxray.wire.text import Line
 
 
@@ -28,6 +28,7 @@ class DiffStep(Answer):
     b: dict[str, Any] | None = None
     items: dict[str, int] | None = None
     unknown: Unknown | None = None
+    hint: str | None = None
 
 
 class Diff(Printed):
@@ -53,13 +54,10 @@ class Diff(Printed):
     minimal_changes: list[Any] | None = None
     totals: dict[str, int | None] | None = None
     unknown: Unknown | None = None
+    hint: str | None = None
 
     def to_frame(self) -> Any:
         """The flips as a pandas DataFrame, a row each. Raises `ImportError` where pandas is not installed."""
-        try:
-            pandas: Any = importlib.import_module("pandas")
-        except ImportError as error:
-            raise ImportError("to_frame() makes a pandas DataFrame: pip install pandas") from error
         head = ["item_id", "name", "step_name"]
         fields = ["outcome", "reason", "score"]
         rows = [
@@ -70,7 +68,7 @@ class Diff(Printed):
             for flip in self.flips
         ]
         columns = [*head, *(f"{field}_{side}" for field in fields for side in ("a", "b"))]
-        return pandas.DataFrame(rows, columns=columns)
+        return frame(rows, columns)
 
     def _lines(self, width: int) -> list[Line]:
         from dxray.wire.printed.diff import diff_lines

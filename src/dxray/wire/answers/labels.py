@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from dxray.wire.answers.base import Answer, Printed
 from dxray.wire.text import Line
@@ -18,16 +18,23 @@ class Label(Answer):
     name: str | None = None
     note: str | None = None
     at: str | None = None
+    replaced_by: int | None = None
+    did_you_mean: Any = None
 
 
 class Labels(Printed):
-    """The labels of a run that stand. `number`, where one was just said: which of them it is."""
+    """The labels of a run that stand, and those that a later one replaced.
 
-    _nested: ClassVar[tuple[str, ...]] = ("labels",)
+    `number`, where one was just said: which of them it is.
+    """
+
+    _nested: ClassVar[tuple[str, ...]] = ("labels", "replaced")
 
     run_id: str = ""
     number: int | None = None
     labels: list[Label] = []
+    replaced: list[Label] = []
+    warnings: list[str] = []
     sentence: str = ""
 
     def __iter__(self) -> Iterator[Label]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 
 from dxray.wire.answers.blame import Blame, BlamedStep, Fault, Undecided
 from dxray.wire.printed.why import ask_next, why_command
-from dxray.wire.text import WIDTH, Line, Style, cells, clean, clip, number, pad, wrap
+from dxray.wire.text import WIDTH, Line, Style, cells, clean, clip, is_clean, number, pad, wrap
 
 _STEPS = 12
 _EXAMPLES = 3  # of a step
@@ -29,15 +30,23 @@ def blame_lines(answer: Blame, width: int = WIDTH, commands: bool = False) -> li
 
 
 def _counts(answer: Blame) -> str:
-    runs = "1 labelled run" if answer.labelled == 1 else f"{number(answer.labelled)} labelled runs"
-    said = [runs, f"{number(answer.explained or 0)} explained", f"{number(answer.undecided)} undecided"]
+    runs = _many(answer.labelled, "labelled run")
+    n = answer.complaints or 0
+    labels = f"{_many(n, 'label')} {'says' if n == 1 else 'say'} that something was wrong"
+    said = [runs, labels]
+    if n:
+        said[1] += f": {number(answer.explained or 0)} explained, {number(answer.undecided)} undecided"
     if answer.not_looked_at:
-        said.append(f"{number(answer.not_looked_at)} older ones not looked at")
+        said.append(f"{_many(answer.not_looked_at, 'older run')} not looked at")
     return " · ".join(said)
 
 
+def _many(n: int, what: str) -> str:
+    return f"{number(n)} {what}{'' if n == 1 else 's'}"
+
+
 def _bars(answer: Blame, width: int) -> Iterator[Line]:
-    """Full as far as is sure, half to the share that was found, and light to what it may be."""
+    """Full to the share that was found, and light to what it may be at most."""
     shown = answer.steps[:_STEPS]
     many = len({step.pipeline for step in answer.steps}) > 1
     titles = [f"{step.pipeline} · {step.step_name}" if many else step.step_name for step in shown]
@@ -55,14 +64,15 @@ def _bars(answer: Blame, width: int) -> Iterator[Line]:
         yield Line().add(" " * (size + 4)).add(clip(clean(", ".join(parts) + first), width - size - 4), "dim")
     if len(answer.steps) > _STEPS:
         yield Line().add(f"  and {number(len(answer.steps) - _STEPS)} more steps", "dim")
-    yield Line().add(f"  {'█' * 2} surely  {'▓' * 2} found  {'░' * 2} at most, of the explained labels (95 %)", "dim")
+    legend = "█ share of the explained labels that lead to the step   ░ what it may be at most, from so few labels"
+    yield from (Line().add(f"  {text}", "dim") for text in wrap(legend, max(30, width - 2)))
 
 
 def _bar(line: Line, step: BlamedStep) -> Line:
-    low, high = step.interval if len(step.interval) == 2 else (step.share, step.share)
-    sure, found, most = (min(_BAR, max(0, round(_BAR * share))) for share in (low, step.share, high))
+    high = step.interval[1] if len(step.interval) == 2 else step.share
+    found, most = (min(_BAR, max(0, round(_BAR * share))) for share in (step.share, high))
     worst = max(step.classes, key=lambda kind: step.classes[kind], default="")
-    line.add("█" * sure, _COLOURS.get(worst, "warn")).add("▓" * (found - sure), _COLOURS.get(worst, "warn"))
+    line.add("█" * found, _COLOURS.get(worst, "warn"))
     return line.add("░" * (most - found), "dim").add(" " * (_BAR - max(most, found)))
 
 
@@ -103,6 +113,9 @@ def _example(faults: Sequence[Fault], width: int) -> Iterator[Line]:
     if first.earliest is None and isinstance(first.unknown, dict):
         for text in wrap(f"perhaps not the first: {first.unknown.get('detail')}", max(30, width - 4)):
             yield Line().add("    ").add(text, "warn")
+    if first.never_seen and first.hint:
+        for text in wrap(first.hint, max(30, width - 4)):
+            yield Line().add("    ").add(text, "info")
 
 
 def _not_known(answer: Blame, width: int) -> Iterator[Line]:
@@ -125,6 +138,9 @@ def _not_known(answer: Blame, width: int) -> Iterator[Line]:
 
 
 def _next(answer: Blame) -> list[str]:
+    if answer.did_you_mean:
+        names = [name for name in answer.did_you_mean if is_clean(name)]
+        return [f"dxray blame --pipeline {shlex.quote(name)}" for name in names[:2]]
     if not answer.labelled:
         return ["dxray label last bad", "dxray label RUN wrong ITEM"]
     found = [why_command(fault.run_id, fault.item_id) for fault in answer.faults[:2]]

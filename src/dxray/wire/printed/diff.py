@@ -54,6 +54,8 @@ def diff_lines(diff: Diff, width: int = WIDTH, commands: bool = False) -> list[L
     if diff.unknown is not None:
         lines.append(Line())
         lines.extend(_wrapped("unknown", "warn", diff.unknown.detail or diff.unknown.cause or "", width))
+    if diff.hint:
+        lines.extend(_wrapped("hint", "info", diff.hint, width))
     if commands:
         lines.extend(ask_next(_after(diff)))
     return lines

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from dxray.server.errors import StoreError
 
 _NAME = re.compile(r"(\d{4})_\w+\.sql")
+_ENDS = re.compile(r";\s*$", re.MULTILINE)
 
 HISTORY = """
 CREATE TABLE IF NOT EXISTS migrations (
@@ -44,7 +45,12 @@ def migrations(folder: Path) -> list[Migration]:
     return found
 
 
-def pending(known: list[Migration], applied: list[tuple[int, str, str]]) -> list[Migration]:
+def statements(sql: str) -> list[str]:
+    """The statements of a file, for engines that take one at a time: each ends with a `;` at the end of a line."""
+    return [text for text in map(str.strip, _ENDS.split(sql)) if text]
+
+
+def pending(known: Sequence[Migration], applied: Sequence[tuple[int, str, str]]) -> list[Migration]:
     """What has still to be run, given the rows (number, name, checksum) of what was.
 
     Raises `StoreError` for a schema that is newer than this version, or another one.
@@ -69,19 +75,29 @@ def pending(known: list[Migration], applied: list[tuple[int, str, str]]) -> list
 def migrate(
     folder: Path,
     execute: Callable[[str], object],
-    applied: Callable[[], list[tuple[int, str, str]]],
+    applied: Callable[[], Sequence[tuple[int, str, str]]],
     remember: Callable[[int, str, str], object],
+    begin: str = "BEGIN",
 ) -> int:
-    """Run what is pending, each file with its row of history in one transaction. Returns how many were run."""
-    execute(HISTORY)
-    todo = pending(migrations(folder), applied())
-    for migration in todo:
-        execute("BEGIN")
+    """Run what is pending, each file with its row of history in one transaction. Returns how many were run.
+
+    What is pending is asked inside the transaction. Where `begin` lets one writer in at a time, two processes
+    may migrate at once.
+    """
+    known = migrations(folder)
+    run = 0
+    while True:
+        execute(begin)
         try:
-            execute(migration.sql)
-            remember(migration.number, migration.name, migration.checksum)
+            execute(HISTORY)
+            todo = pending(known, applied())
+            for migration in todo[:1]:
+                execute(migration.sql)
+                remember(migration.number, migration.name, migration.checksum)
         except BaseException:
             execute("ROLLBACK")
             raise
         execute("COMMIT")
-    return len(todo)
+        if not todo:
+            return run
+        run += 1
