@@ -70,8 +70,10 @@ class Shipper:
         with self._changed:
             (self._backlog if self._failures else self._fresh).append(frame)
             self._outstanding.add(frame)
-            if not self._threads or (len(self._fresh) > 1 and len(self._threads) < THREADS):
+            if not self._threads:
                 self._spawn()
+            elif len(self._fresh) > 1:
+                self._help()
             self._changed.notify()
 
     def wait(self, timeout: float, patient: bool = True) -> bool:
@@ -170,6 +172,7 @@ class Shipper:
                     frame, pause = self._ready()
                     if frame is not None:
                         self._in_flight += 1
+                        self._help()
                         return frame
                     self._changed.wait(pause)
                 if self._stopped:
@@ -180,6 +183,11 @@ class Shipper:
                 with self._changed:
                     self._backlog.extend(found)
                     self._may_have_more = bool(found)
+
+    def _help(self) -> None:
+        """More threads where more waits: the server commits together what comes together."""
+        if (self._fresh or self._backlog) and not self._failures and len(self._threads) < THREADS:
+            self._spawn()
 
     def _may_look(self) -> bool:
         return self._may_have_more and not (self._fresh or self._backlog or self._failures)
