@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote
@@ -14,6 +14,7 @@ from dxray.wire.answers import (
     Diff,
     Event,
     Explain,
+    Flip,
     Funnel,
     Items,
     Labels,
@@ -28,6 +29,7 @@ from dxray.wire.answers import (
     Steps,
     View,
     Views,
+    Whatif,
     Why,
     WhyRank,
 )
@@ -153,9 +155,12 @@ class Client(Connection):
         """An item across runs, newest first, by its id or by its name."""
         return self._ask(Items, "/items", id=None if id is None else str(id), name=name, limit=limit, offset=offset)
 
-    def diff(self, a: str, b: str) -> Diff:
-        """Where two runs parted, and what became of what."""
-        return self._ask(Diff, "/diff", a=a, b=b)
+    def diff(self, a: str, b: str, *, isolate: bool = False) -> Diff:
+        """Where two runs parted, and what became of what.
+
+        `isolate`: also the smallest changes of limits that give an item in `a` the fate it has in `b`.
+        """
+        return self._ask(Diff, "/diff", a=a, b=b, isolate=isolate or None)
 
     def blame(
         self,
@@ -174,6 +179,27 @@ class Client(Connection):
         `outcome`: of their items (`rejected`, `accepted`, ...), or of the runs (`failed`, `label:bad`).
         """
         return self._post(Explain, "/explain", a=a, b=b, outcome=outcome, step_name=step_name)
+
+    def whatif(
+        self,
+        changes: Sequence[Mapping[str, Any]] = (),
+        *,
+        sweep: Mapping[str, Any] | None = None,
+        pipeline: str | None = None,
+        since: str | datetime | None = None,
+        until: str | datetime | None = None,
+        q: str | None = None,
+    ) -> Whatif:
+        """What other thresholds would have done: `[{"reason": ..., "threshold": ...}]`, or `"disable": True`.
+
+        `sweep`: a rule at many thresholds, `{"reason": ..., "from": 50, "to": 200, "points": 60}`.
+        """
+        asked = {"pipeline": pipeline, "since": since, "until": until, "q": q}
+        return self._post(Whatif, "/whatif", changes=list(changes), sweep=sweep, **asked)
+
+    def flip(self, run_id: str, item: str | int) -> Flip:
+        """Which other limits would select an item."""
+        return self._post(Flip, "/flip", run_id=run_id, item_id=str(item))
 
     def stability(
         self,

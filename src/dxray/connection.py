@@ -109,7 +109,8 @@ class Connection:
         return typed(kind, self.get(path, **params))
 
     def _post(self, kind: type[AnyAnswer], path: str, **said: Any) -> AnyAnswer:
-        body = json.dumps({name: value for name, value in said.items() if value is not None}, allow_nan=False)
+        known = {name: value for name, value in said.items() if value is not None}
+        body = json.dumps(known, default=_param, allow_nan=False)
         return typed(kind, self._send("POST", path, body.encode())[1])
 
     def _pool(self) -> urllib3.PoolManager:

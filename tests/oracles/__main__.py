@@ -10,7 +10,16 @@ import time
 from tests.oracles.figures import Figure
 
 # Each has `figures(full: bool) -> list[Figure]`; the short form runs with the other tests.
-SECTIONS = {"why": "1", "diff": "2", "blame": "3", "explain": "5", "stability": "6", "rules": "7", "sampling": "8"}
+SECTIONS = {
+    "why": "1",
+    "diff": "2",
+    "blame": "3",
+    "whatif": "4",
+    "explain": "5",
+    "stability": "6",
+    "rules": "7",
+    "sampling": "8",
+}
 
 
 def main() -> int:

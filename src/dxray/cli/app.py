@@ -17,6 +17,7 @@ from dxray.cli import (
     demo,
     diff,
     explain,
+    flip,
     funnel,
     item,
     label,
@@ -28,6 +29,7 @@ from dxray.cli import (
     steps,
     sync,
     view,
+    whatif,
     why,
     why_rank,
 )
@@ -93,6 +95,8 @@ for name, command, panel in (
     ("label", label.label, "Ask"),
     ("blame", blame.blame, "Ask"),
     ("explain", explain.explain, "Ask"),
+    ("whatif", whatif.whatif, "Ask"),
+    ("flip", flip.flip, "Ask"),
     ("stability", stability.stability, "Ask"),
     ("rules", rules.rules, "Ask"),
     ("sync", sync.sync, "Care"),
@@ -100,7 +104,7 @@ for name, command, panel in (
 ):
     app.command(name, rich_help_panel=panel)(command)
 app.add_typer(view.view, name="view", rich_help_panel="Ask")
-_NAMING = ("show", "why", "why-rank", "lineage", "item", "label")  # what may begin with a dash
+_NAMING = ("show", "why", "why-rank", "lineage", "item", "label", "flip")  # what may begin with a dash
 _NAMES = frozenset(str(one.name) for one in app.registered_commands) | {"view"}
 
 

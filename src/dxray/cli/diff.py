@@ -20,10 +20,19 @@ SecondRun = Annotated[
 ]
 
 
-def diff(a: FirstRun, b: SecondRun, as_json: AsJson = False, api_url: ApiUrl = None, api_key: ApiKey = None) -> None:
+def diff(
+    a: FirstRun,
+    b: SecondRun,
+    isolate: Annotated[
+        bool, typer.Option("--isolate", help="Also find the smallest changes of limits that flip a decision.")
+    ] = False,
+    as_json: AsJson = False,
+    api_url: ApiUrl = None,
+    api_key: ApiKey = None,
+) -> None:
     """Show where two runs parted, and what became of what."""
     with Client(api_url, api_key) as client:
-        answer = client.diff(which(client, a), which(client, b))
+        answer = client.diff(which(client, a), which(client, b), isolate=isolate)
     if as_json:
         print_json(answer.to_dict())
         return

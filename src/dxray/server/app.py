@@ -16,6 +16,7 @@ from dxray.server.api import (
     diff,
     events,
     explain,
+    flip,
     funnel,
     health,
     ingest,
@@ -31,6 +32,7 @@ from dxray.server.api import (
     stability,
     steps,
     views,
+    whatif,
     why,
     why_rank,
 )
@@ -45,7 +47,7 @@ from dxray.server.store.duckdb import DuckStore
 
 __all__ = ["create_app", "prepare"]
 
-_QUESTIONS = (why, why_rank, funnel, lineage, items, diff, blame, explain, stability, rules)
+_QUESTIONS = (why, why_rank, funnel, lineage, items, diff, blame, explain, whatif, flip, stability, rules)
 _RESOURCES = (runs, events, *_QUESTIONS, labels, views, ingest, steps, pipelines, health, metrics, page)
 
 

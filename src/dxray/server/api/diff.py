@@ -202,17 +202,45 @@ class DiffAnswer(Document):
     departures: list[DiffItem] | None
     winners: DiffWinners
     config_changes: list[DiffChange]
-    minimal_changes: list[Any] | None
+    minimal_changes: list[MinimalChange] | None
     totals: DiffTotals
     unknown: UnknownRow | None
     hint: str | None
 
 
+class LimitChange(Document):
+    """A rule of the first run as the second has it; `disable` where the second has none."""
+
+    step_id: str
+    step_name: str
+    reason: str
+    field: str
+    op: str
+    from_: Any = Field(alias="from")
+    to: Any
+    disable: bool
+
+
+class MinimalChange(Document):
+    """The smallest set of changes that gives an item in run `a` the fate it has in run `b`.
+
+    `not_replayed`: steps whose other differences cannot be tried without running the pipeline again.
+    """
+
+    item_id: str
+    becomes: str
+    changes: list[LimitChange]
+    exactness: str
+    not_replayed: list[str]
+    sentence: str
+
+
 class DiffQuery(Parameters):
     a: str = Field(description="the id of the one run")
     b: str = Field(description="the id of the other run")
+    isolate: bool = Field(False, description="also the smallest changes of limits that flip a decision")
 
 
 @router.get("/diff", summary="Where did two runs part?", responses=answers(DiffAnswer, 404))
 def get_diff(reader: ReaderHere, query: Annotated[DiffQuery, Query()]) -> Response:
-    return answer(questions.diff(reader, query.a, query.b))
+    return answer(questions.diff(reader, query.a, query.b, query.isolate))

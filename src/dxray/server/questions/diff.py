@@ -13,6 +13,7 @@ from dxray.server.errors import NotFound
 from dxray.server.reasoning.alignment import RUN_CONFIG, Said, rule_changes, texts, value_changes
 from dxray.server.reasoning.flips import NO_ITEMS, Ints, StepItems, all_items, flip_rows, names_of, rank_moves
 from dxray.server.reasoning.flow import Stage
+from dxray.server.reasoning.isolation import minimal_changes
 from dxray.server.reasoning.losses import NONE, losses_of
 from dxray.server.reasoning.parting import OPEN, OneRun, Parting, Step, state
 from dxray.server.reasoning.selection import existing_run
@@ -41,12 +42,15 @@ _CHANGES = 200
 _NAMED = 3  # in a sentence
 
 
-def diff(reader: Reader, a: str, b: str) -> dict[str, Any]:
-    """The answer, fields as in the contract. Raises `NotFound`, which says of which run."""
+def diff(reader: Reader, a: str, b: str, isolate: bool = False) -> dict[str, Any]:
+    """The answer, fields as in the contract; with `isolate`, the smallest changes that flip a decision.
+
+    Raises `NotFound`, which says of which run.
+    """
     one, other = (_existing(reader, side, run_id) for side, run_id in (("a", a), ("b", b)))
     losses = losses_of(reader, [a, b])
     runs = (OneRun(reader, row, losses.get(row["run_id"], NONE)) for row in (one, other))
-    return _Asked(reader, Parting(reader, *runs)).answer()
+    return _Asked(reader, Parting(reader, *runs), isolate).answer()
 
 
 def _existing(reader: Reader, side: str, run_id: str) -> Row:
@@ -59,8 +63,8 @@ def _existing(reader: Reader, side: str, run_id: str) -> Row:
 class _Asked:
     """The answer, from two runs compared."""
 
-    def __init__(self, reader: Reader, found: Parting) -> None:
-        self.reader, self.found = reader, found
+    def __init__(self, reader: Reader, found: Parting, isolate: bool) -> None:
+        self.reader, self.found, self.isolate = reader, found, isolate
         self.a, self.b, self.steps = found.a, found.b, found.steps
 
     def answer(self) -> dict[str, Any]:
@@ -82,7 +86,7 @@ class _Asked:
             "departures": None if departures is None else departures[1],
             "winners": {"a": self._winners(self.a), "b": self._winners(self.b)},
             "config_changes": list(self._changes()),
-            "minimal_changes": None,
+            "minimal_changes": self._minimal() if self.isolate else None,
             "unknown": self._unknown(arrivals is None or departures is None),
             "hint": next((step.hint for step in self.steps if step.hint is not None), None),
         }
@@ -97,6 +101,11 @@ class _Asked:
         self._name(out)
         out["sentence"] = _Words(out, self.found, apart).sentence()
         return out
+
+    def _minimal(self) -> list[dict[str, Any]]:
+        pairs = [step.pair for step in self.steps]
+        aligned = [(one.a.step_id, one.b.step_id) for one in pairs if one.a is not None and one.b is not None]
+        return minimal_changes(self.reader, self.a.run_id, self.b.run_id, aligned)
 
     # --- steps ---
 

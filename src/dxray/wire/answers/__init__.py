@@ -4,6 +4,7 @@ from dxray.wire.answers.base import Answer, Unknown
 from dxray.wire.answers.blame import Blame, BlamedStep, Fault, Undecided
 from dxray.wire.answers.diff import Diff, DiffStep
 from dxray.wire.answers.explain import Condition, Explain, LeftOut, Slice, SplitStep
+from dxray.wire.answers.flip import Flip
 from dxray.wire.answers.funnel import Funnel, FunnelStep
 from dxray.wire.answers.items import ItemInRun, ItemMeant, Items
 from dxray.wire.answers.labels import Label, Labels
@@ -13,6 +14,7 @@ from dxray.wire.answers.rules import RuleHealth, Rules
 from dxray.wire.answers.runs import Edge, Event, Pipeline, Pipelines, Posted, Run, Runs, Step, Steps
 from dxray.wire.answers.stability import EntryStep, Stability, UnstableInput
 from dxray.wire.answers.views import View, Views
+from dxray.wire.answers.whatif import Whatif
 from dxray.wire.answers.why import Ancestor, Predicate, Stop, Why
 
 __all__ = [
@@ -29,6 +31,7 @@ __all__ = [
     "Event",
     "Explain",
     "Fault",
+    "Flip",
     "Funnel",
     "FunnelStep",
     "Generations",
@@ -63,6 +66,7 @@ __all__ = [
     "UnstableInput",
     "View",
     "Views",
+    "Whatif",
     "Why",
     "WhyRank",
 ]

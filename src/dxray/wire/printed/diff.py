@@ -48,6 +48,7 @@ def diff_lines(diff: Diff, width: int = WIDTH, commands: bool = False) -> list[L
     if diff.steps:
         lines.extend(_steps(diff, width))
     lines.extend(_config(diff, width))
+    lines.extend(_minimal(diff, width))
     lines.extend(_flips(diff, width))
     lines.extend(_moves(diff, width))
     lines.extend(_items(diff, width))
@@ -104,6 +105,26 @@ def _steps(diff: Diff, width: int) -> Iterator[Line]:
         line.add(pad(clip(_title(step), names), names), "name" if here else "")
         line.add(f"  {pad(a, sizes[0], right=True)}").add(f"  {pad(b, sizes[1], right=True)}", "" if a == b else "bold")
         yield from flow(line.add("  "), list(_notes(step, label, style)), width)
+
+
+def _minimal(diff: Diff, width: int) -> Iterator[Line]:
+    """What `isolate` found: sentences, those that are certain first."""
+    if diff.minimal_changes is None:
+        return
+    yield from (Line(), Line().add("  What flips the decision", "bold"))
+    if not diff.minimal_changes:
+        yield Line().add("    the same items come through, or it is not known whether they do", "dim")
+    sure = sorted(diff.minimal_changes, key=lambda one: one.get("exactness") != "certain")
+    for one in sure[:MOST]:
+        certain = one.get("exactness") == "certain"
+        for position, text in enumerate(wrap(value_text(one.get("sentence"), 400), max(30, width - 4))):
+            yield (
+                Line()
+                .add("    " if position else "  ✔ " if certain else "  ? ", "good" if certain else "warn")
+                .add(text)
+            )
+    if len(sure) > MOST:
+        yield Line().add(f"    and {number(len(sure) - MOST)} more; --json lists them", "dim")
 
 
 def _title(step: DiffStep) -> str:

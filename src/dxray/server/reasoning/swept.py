@@ -1,0 +1,206 @@
+"""What a rule observed, over all runs that were asked for, in as few columns as it takes.
+
+Where a step has no rejections but those of the rule, a row of the rule is all there is to know: its verdict and its
+value. Elsewhere a key of the item comes with it, so that what other rules and checks say of it can be looked up.
+(Measured on 676,000 rows: moving the values and binning them here takes a third of the time of 100 edges in SQL.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from dxray.server.filters import Clause
+from dxray.server.reasoning.limits import Array
+from dxray.server.reasoning.sweeps import Bin, bins, counted, curve
+from dxray.server.store.base import Reader, Value
+
+_OPERATORS: dict[str, Callable[[Array, Array], Array]] = {
+    "<": np.less, "<=": np.less_equal, ">": np.greater, ">=": np.greater_equal,
+}  # fmt: skip
+_REJECTED = Clause("outcome", "==", "rejected")
+_PASSED, _FAILED = Clause("passed", "==", True), Clause("passed", "==", False)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A rule of a step of a run, and the step's other rules."""
+
+    run_id: str
+    step_id: str
+    rule_id: str
+    field: str
+    op: str
+    others_failed: int
+    later: bool  # another rule is asked after it
+    all_asked: bool  # and was asked of some that this one had rejected
+    by_hand: bool
+    lossy: bool
+    taken_back: bool  # some that rules rejected may have been accepted after all
+    threshold: float
+    reason: str
+    name: str
+
+
+def sweep(reader: Reader, asked: Sequence[Asked], at: Array) -> list[tuple[int, int]]:
+    """At each threshold, how many items at least and at most are decided otherwise by their step."""
+    if not asked:
+        return [(0, 0)] * len(at)
+    found: list[Bin] = []
+    groups: dict[tuple[str, str, bool], list[Asked]] = {}
+    for one in asked:
+        groups.setdefault((one.op, one.field, one.by_hand), []).append(one)
+    for (op, field, by_hand), some in groups.items():
+        found += _by_hand(reader, op, field, some, at) if by_hand else _recorded(reader, op, field, some, at)
+    return curve(at, found)
+
+
+def _beside(asked: Sequence[Asked]) -> pa.Table:
+    places = pa.array(range(len(asked)), pa.int32())
+    return pa.table({"run_id": [a.run_id for a in asked], "step_id": [a.step_id for a in asked], "place": places})
+
+
+def _recorded(reader: Reader, op: str, field: str, asked: Sequence[Asked], at: Array) -> list[Bin]:
+    mine = Clause("rule_id", "in", sorted({one.rule_id for one in asked}))
+    plainly = _plainly(reader, asked)
+    names = {asked[place].name for place in plainly}
+    unsure = np.array([one.name in names or one.lossy for one in asked])
+    simple = [n for n, one in enumerate(asked) if not (one.others_failed or n in plainly or one.all_asked)]
+    found: list[Bin] = []
+    if simple:
+        found += _alone(reader, op, field, [asked[n] for n in simple], unsure[simple], mine, at)
+    others = sorted(set(range(len(asked))).difference(simple))
+    if others:
+        found += _compared(reader, op, field, [asked[n] for n in others], unsure[others], mine, at)
+    return found
+
+
+def _plainly(reader: Reader, asked: Sequence[Asked]) -> set[int]:
+    """The steps that reject without a rule."""
+    where = [_REJECTED, Clause("rule_id", "is_null")]
+    return set(reader.count_by("events", ["place"], where, beside=_beside(asked))["place"].to_pylist())
+
+
+def _alone(
+    reader: Reader, op: str, field: str, asked: Sequence[Asked], unsure: Array, mine: Clause, at: Array
+) -> list[Bin]:
+    """Rows of steps where they are all there is to know of their items."""
+    value = Value(f"evidence.{field}", "number")
+    later, lossy = np.array([one.later for one in asked]), np.array([one.lossy for one in asked])
+    table = _beside(asked).set_column(2, "kind", pa.array((lossy * 2 + (unsure | later)).astype(np.int8)))
+    rows = reader.select("events", ["kind", "passed", value], [mine], beside=table)
+    place = bins(op, at, rows[value.name].cast(pa.float64()).fill_null(np.nan).to_numpy())
+    kind, passed = rows["kind"].to_numpy(), rows["passed"].to_numpy()
+    found = counted(op, True, kind[passed] < 2, place[passed])
+    found += counted(op, False, kind[~passed] == 0, place[~passed])
+    return _without_none(reader, field, mine, table, found)
+
+
+def _without_none(reader: Reader, field: str, mine: Clause, table: pa.Table, found: Sequence[Bin]) -> list[Bin]:
+    """The bins less those rows that failed because there was no value: no threshold lets them pass."""
+    if not any(one.place is None and not one.passed for one in found):
+        return list(found)
+    where = [mine, _FAILED, Clause(f"evidence.{field}", "is_null"), Clause("shape_id", "not_null")]
+    where.append(Clause("evidence_state", "is_null"))
+    none = int(reader.count_by("events", (), where, beside=table)["n"][0].as_py())
+    out = []
+    for one in found:
+        less = min(none, one.n) if one.place is None and not one.passed else 0
+        none -= less
+        out.append(replace(one, n=one.n - less))
+    return out
+
+
+def _compared(
+    reader: Reader, op: str, field: str, asked: Sequence[Asked], unsure: Array, mine: Clause, at: Array
+) -> list[Bin]:
+    """Rows of steps where other rules or checks have their say too: what they stopped does not change with this one."""
+    table, value = _beside(asked), Value(f"evidence.{field}", "number")
+    lossy, later = np.array([one.lossy for one in asked]), np.array([one.later for one in asked])
+    stopped = _stopped(reader, mine, table)
+    place, keys, values = _rows(reader, [mine, _PASSED], value, table)
+    keep = ~_among(keys, stopped)
+    found = counted(op, True, ~lossy[place[keep]], bins(op, at, values[keep]))
+    place, keys, values = _rows(reader, [mine, _FAILED, _REJECTED], value, table)
+    unseen = later[place]
+    if any(one.all_asked for one in asked):
+        unseen &= ~_asked_of_all(reader, asked, place, keys, table)
+    sure = ~unsure[place] & ~unseen
+    doubted = [one for one in asked if one.taken_back]
+    if doubted:
+        accepted = Clause("outcome", "in", ["accepted", "selected"])
+        sure &= ~_among(keys, _keys(reader, [accepted], _beside(doubted)))
+    alone = ~_among(keys, stopped)
+    found += counted(op, False, sure[alone], bins(op, at, values[alone]))
+    return _without_none(reader, field, mine, table, found)
+
+
+def _rows(
+    reader: Reader, where: Sequence[Clause], value: Value, table: pa.Table
+) -> tuple[Array, pa.ChunkedArray, Array]:
+    """Of the rows: the step, the item's key, and the value (NaN for none)."""
+    rows = reader.select("events", ["place", "item_key", value], where, beside=table)
+    numbers = rows[value.name].cast(pa.float64()).fill_null(np.nan).to_numpy()
+    return rows["place"].to_numpy(), rows["item_key"], numbers
+
+
+def _keys(reader: Reader, where: Sequence[Clause], table: pa.Table) -> pa.ChunkedArray:
+    return reader.select("events", ["item_key"], where, beside=table)["item_key"]
+
+
+def _among(keys: pa.ChunkedArray, others: pa.ChunkedArray) -> Array:
+    """Which of the keys are among the others."""
+    found: Array = pc.is_in(keys, others.combine_chunks()).to_numpy()
+    return found
+
+
+def _others(reader: Reader, mine: Clause, table: pa.Table) -> Clause:
+    """The other rules of these steps."""
+    rows = reader.count_by("rules", ["rule_id"], beside=table)["rule_id"].to_pylist()
+    return Clause("rule_id", "in", sorted(set(rows).difference(mine.value)))
+
+
+def _stopped(reader: Reader, mine: Clause, table: pa.Table) -> pa.ChunkedArray:
+    """The items on which another rule failed, or that were rejected without one."""
+    plain = _keys(reader, [_REJECTED, Clause("rule_id", "is_null")], table)
+    others = _keys(reader, [_FAILED, _others(reader, mine, table)], table)
+    return pa.chunked_array([*plain.chunks, *others.chunks], plain.type)
+
+
+def _asked_of_all(
+    reader: Reader, asked: Sequence[Asked], place: Array, keys: pa.ChunkedArray, table: pa.Table
+) -> Array:
+    """Whether every later rule was asked of these items too, and passed."""
+    rules = reader.select("rules", ["place", "number", "rule_id"], beside=table)
+    later: dict[str, set[int]] = {}
+    rows = list(zip(*(rules[name].to_pylist() for name in ("place", "number", "rule_id")), strict=True))
+    first = {place: number for place, number, rule_id in rows if rule_id == asked[place].rule_id}
+    for step, number, rule_id in rows:
+        if number > first[step]:
+            later.setdefault(rule_id, set()).add(step)
+    out = np.ones(len(place), dtype=bool)
+    for rule_id, steps in later.items():
+        has = np.isin(np.arange(len(asked)), sorted(steps))[place]
+        out &= ~has | _among(keys, _keys(reader, [Clause("rule_id", "==", rule_id), _PASSED], table))
+    return out
+
+
+def _by_hand(reader: Reader, op: str, field: str, asked: Sequence[Asked], at: Array) -> list[Bin]:
+    """Runs that were posted: a rejection with the rule's reason is what it said, evidence is what it observed."""
+    table, value = _beside(asked), Value(f"evidence.{field}", "number")
+    rows = reader.select("events", ["place", "outcome", "reason", value], [Clause("outcome", "not_null")], beside=table)
+    numbers = rows[value.name].cast(pa.float64()).fill_null(np.nan).to_numpy()
+    place, reasons = rows["place"].to_numpy(), np.array([one.reason for one in asked])
+    rejected = np.array(rows["outcome"].to_pylist(), dtype=object) == "rejected"
+    own = np.array(rows["reason"].to_pylist(), dtype=object) == reasons[place]
+    plainly = {asked[n].name for n in np.unique(place[rejected & ~own]).tolist()}
+    unsure = np.array([one.name in plainly or one.later or one.lossy or one.others_failed > 0 for one in asked])
+    limits = np.array([one.threshold for one in asked])[place]
+    as_said = _OPERATORS[op](numbers, limits) != rejected  # else the rule was not asked, or was overruled
+    numbers = np.where(as_said, numbers, np.nan)
+    found = counted(op, False, ~unsure[place[rejected & own]], bins(op, at, numbers[rejected & own]))
+    return found + counted(op, True, np.ones(int((~rejected).sum()), dtype=bool), bins(op, at, numbers[~rejected]))
