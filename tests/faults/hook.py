@@ -34,9 +34,9 @@ class Reporter:
 
     def send(self, kind: int, payload: bytes) -> None:
         if self._pid != os.getpid():  # a forked child speaks for itself
-            self._lock, self._pid = threading.Lock(), os.getpid()
-            self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            self._socket.connect(self._path)
+            line = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            line.connect(self._path)
+            self._lock, self._socket, self._pid = threading.Lock(), line, os.getpid()  # another thread may look by now
         with self._lock:
             assert self._socket is not None
             self._socket.sendall(FRAME.pack(len(payload), kind, time.monotonic()) + payload)
