@@ -413,7 +413,8 @@ def _answer(reader: Reader, found: _Found) -> dict[str, Any]:
     tested = 0
     of = Totals(0, 0, 0, 0)
     looked_at = 1.0 if counted is None else counted.share
-    enough = comb(runs_a + runs_b, runs_b) >= _FEWEST and min(runs_a, runs_b) > 1
+    few, many = sorted((runs_a, runs_b))
+    enough = few > 1 and (many >= _FEWEST or comb(runs_a + runs_b, runs_b) >= _FEWEST)
     if counted is not None:
         of = totals(counted.rows)
         enough = enough and _dealt(counted.rows) >= _FEWEST

@@ -14,7 +14,7 @@ from dxray.server.filters import Clause
 from dxray.server.reasoning.flow import STAGE_COLUMNS, Flow, Stage, flow_of, stages_of
 from dxray.server.reasoning.limits import NO, YES, Array, Limit, Observed, verdicts
 from dxray.server.reasoning.losses import NONE, Losses, losses_of
-from dxray.server.reasoning.replay import OUTRANKED, PRODUCED, REJECTED, UNSAID, At, History
+from dxray.server.reasoning.replay import OUTRANKED, PRODUCED, REJECTED, UNSAID, At, History, takes_either
 from dxray.server.reasoning.shown import Row, parsed
 from dxray.server.store.base import Reader, Value
 from dxray.wire.records import OUTCOMES
@@ -27,6 +27,7 @@ _OF_EVENT = (
     "evidence_state",
 )  # fmt: skip
 _TOGETHER = 100
+_EXACT = 2.0**53
 _DECIDED_ANEW = ("generate", "tool", "approve")
 _OF_MODELS = ("model", "prompt", "temperature", "llm")
 _ONE_BY_ONE = ("filter", "transform")
@@ -39,12 +40,14 @@ def histories(reader: Reader, rows: Sequence[Row]) -> Iterator[History]:
 
 
 def share_what_they_show(runs: Iterable[tuple[str, History]]) -> None:
-    """A step that rejects without a rule in one run may do so in the others of its pipeline."""
+    """A step may do in each run of a pipeline what it does in one: reject without a rule, keep what fails one."""
     found = list(runs)
     plain = {(pipeline, at.stage.name) for pipeline, run in found for at in run.at if at.plain}
+    either = {(pipeline, at.stage.name) for pipeline, run in found for at in run.at if at.either}
     for pipeline, run in found:
         for at in run.at:
             at.plain = (pipeline, at.stage.name) in plain
+            at.either = (pipeline, at.stage.name) in either
 
 
 def has_to_run_again(kind: str | None, config: Any, usage: Any) -> bool:
@@ -66,6 +69,8 @@ class _Chunk:
         self.steps = by_run(reader.select("steps", _OF_STEP, here, ["position", "attempt"]).to_pylist())
         self.rules = by_run(reader.select("rules", _OF_RULE, here, ["step_id", "number"]).to_pylist())
         self.losses = losses_of(reader, ids)
+        choices = reader.count_by("decisions", ["run_id", "step_id"], here)
+        self.choices = {(one["run_id"], one["step_id"]): one["n"] for one in choices.to_pylist()}
         self.fields = sorted({rule["field"] for rules in self.rules.values() for rule in rules})
         values = [Value(f"evidence.{one}", kind) for one in self.fields for kind in ("number", "text")]
         events = reader.select("events", [*_OF_EVENT, *values], here)
@@ -104,12 +109,14 @@ class _Chunk:
         for field in self.fields:
             mine = [code for code, one in enumerate(of_rule) if one == field]
             observed = kept & np.isin(self.rule, mine)
-            number = events[Value(f"evidence.{field}", "number").name.replace('"', "")]
-            texts = events[Value(f"evidence.{field}", "text").name.replace('"', "")]
-            self.number[field] = number.cast(pa.float64()).fill_null(np.nan).to_numpy()[self.order]
+            number = events[Value(f"evidence.{field}", "number").name]
+            texts = events[Value(f"evidence.{field}", "text").name]
+            found = number.cast(pa.float64()).fill_null(np.nan).to_numpy()[self.order]
+            self.number[field] = np.where(np.abs(found) < _EXACT, found, np.nan)  # past it a double is another number
+            huge = np.abs(found) >= _EXACT
             words, code = codes(texts)
             code = code[self.order]
-            none = observed & np.isnan(self.number[field]) & (code < 0)
+            none = observed & np.isnan(found) & (code < 0) & ~huge
             self.code[field] = np.where(none, len(words), code)
             self.vocabulary[field] = (*words, None)
 
@@ -148,6 +155,10 @@ class _One:
         self.item = places[: rows.stop - rows.start]
         self.names = [chunk.items[one] for one in self.known.tolist()]
         self.places = {stage.step_id: n for n, stage in enumerate(flow.stages)}
+        self.sources: dict[str, list[int]] = {stage.step_id: [] for stage in flow.stages}
+        for stage in flow.stages:
+            for after in flow.successors(stage.step_id):
+                self.sources[after.step_id].append(self.places[stage.step_id])
         self.step = chunk.step[rows]
         self.facts = {field: self._facts(field) for field in chunk.fields}
 
@@ -178,22 +189,21 @@ class _One:
         reason, ruled = np.full(self.n, -1, dtype=np.int32), np.zeros(self.n, dtype=bool)
         reason[item[said]], ruled[item[said]] = c.reason[whole][said], c.rule[whole][said] >= 0
         limits = tuple(_limit(one) for one in rules if one["step_id"] == stage.step_id)
-        sources = tuple(self.places[one] for one in self._sources(stage))
+        sources = tuple(self.sources[stage.step_id])
         at = At(stage, limits, present, _settled(stage, outcome, score), ruled & (outcome == REJECTED), reason,
                 np.full((len(limits), self.n), -1, dtype=np.int8), (), score, sources)  # fmt: skip
         observed = [self._observed(at, n, whole, item) for n in range(len(limits))]
         at.observed = tuple(observed)
         if self.by_hand:
             _asked_by_hand(at, c.words)
+        at.either = takes_either(at)
         at.plain = bool((at.present & (at.outcome == REJECTED) & ~at.ruled).any())
+        at.choices = c.choices.get((self.run_id, stage.step_id), 1)
         at.again = has_to_run_again(stage.type, parsed(row["config"]), parsed(row["usage"]))
         related = c.of_lineage.get(self.run_id, {}).get(stage.step_id, [])
         at.child = np.searchsorted(self.known, c.child[related])
         at.parent = np.searchsorted(self.known, c.parent[related])
         return at
-
-    def _sources(self, stage: Stage) -> list[str]:
-        return [one.step_id for one in self.flow.stages if stage in self.flow.successors(one.step_id)]
 
     def _observed(self, at: At, rule: int, whole: Array, item: Array) -> Observed:
         """What a rule observed, and where it was not asked what is known of the item. Notes what it said."""

@@ -104,11 +104,19 @@ def verdicts(observed: Observed, op: str, threshold: Any) -> Array:
 
 def _of_numbers(values: Array, op: str, threshold: Any) -> Array:
     if is_number(threshold) and op in _NUMERIC:
+        threshold = _as_double(threshold)
         return np.asarray(_NUMERIC[op](values, threshold))
     if op == "between" and _are_numbers(threshold) and len(threshold) == 2:
         return np.asarray((threshold[0] <= values) & (values <= threshold[1]))
     distinct, places = np.unique(values, return_inverse=True)
     return np.array([holds(float(one), op, threshold) for one in distinct], dtype=bool)[places]
+
+
+def _as_double(number: float) -> float:
+    try:
+        return float(number)
+    except OverflowError:
+        return float("inf") if number > 0 else float("-inf")
 
 
 def _of_word(word: Any, op: str, threshold: Any) -> int:

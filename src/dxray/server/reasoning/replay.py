@@ -14,8 +14,12 @@ A newly kept item reaches the next step; its rules are evaluated where their fac
 may do anything with it. Assumed is that steps judge each item alone, but for those that show otherwise:
 
 - a choice (a decision, a cut-off): where the recorded winners are exactly the best scores, removing items makes the
-  next best win, and a cut-off refills. An item without a score there has the one of an earlier step if all items that
-  were scored at both have the same at both. Ties, unscored items and other ways to choose leave the outcome open;
+  next best win, however low its score, and a cut-off refills. An item without a score there has the one of an earlier
+  step if all items that were scored at both have the same at both. Ties, unscored items, several decisions in one step
+  and other ways to choose leave the outcome open;
+- rejections without a rule in a step that ranks, selects or merges, that fall where the scores are cut, or whose
+  reason speaks of the others (`duplicate`, `below_top_k`): where items are gone, these may be kept. Others stay;
+- a step that keeps what fails a rule may keep what passes one of several: what newly fails is open there;
 - a merge of items, parallel branches of which only some dropped an item, items made from no recorded parent: open;
 - a step that generates, uses a tool, asks a person, or has a model in its config (unless it is a filter or transform
   with a seed, drawn for each item) has to run again where its input differs: `replay_needed`, nothing is guessed.
@@ -23,6 +27,7 @@ may do anything with it. Assumed is that steps judge each item alone, but for th
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -47,7 +52,8 @@ REJECTED, SELECTED = OUTCOMES.index("rejected"), OUTCOMES.index("selected")
 PRODUCED, MERGED, CONSUMED = (OUTCOMES.index(one) for one in ("produced", "merged", "consumed"))
 OUTRANKED, UNSAID = OUTCOMES.index("outranked"), -1
 _DROPPED = np.array([one in (REJECTED, MERGED, CONSUMED) for one in [*range(len(OUTCOMES)), UNSAID]])  # UNSAID is last
-_ONE_BY_ONE = ("filter", "transform")
+_OF_ALL = ("rank", "select", "merge", "route")
+_OF_OTHERS = re.compile(r"dup|same_|top|rank|cut|limit|quota|too_many|max_|best|worse|lower", re.IGNORECASE)
 
 
 @dataclass(slots=True)
@@ -67,6 +73,8 @@ class At:
     child: Array = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     parent: Array = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     plain: bool = False  # it rejects without a rule, here or in another run
+    either: bool = False  # it keeps what fails a rule, here or in another run: one of several may do
+    choices: int = 1  # decisions of the step
     again: bool = False  # has to run again where its input differs
 
     @property
@@ -144,6 +152,33 @@ class Replayed:
 # One step
 
 
+def takes_either(at: At) -> bool:
+    """Whether a step seems to keep what passes one of several rules: it kept what failed one, or asked a later one of
+    what failed an earlier one, and not of all."""
+    kept = at.present & ~at.dropped
+    if not len(at.rules) or not kept.any():
+        return False
+    if (at.asked[:, kept] == 0).any():
+        return True
+    skips: Array = np.any(at.asked[:, kept] < 0, axis=1)
+    failed: Array = np.cumsum(at.asked == 0, axis=0) > (at.asked == 0)  # an earlier rule, by number
+    return bool((skips[:, None] & failed & (at.asked >= 0)).any())
+
+
+def by_rank(at: At, score: Array, words: Sequence[str]) -> bool:
+    """Whether what a step rejects without a rule depends on the others: a cut, or a choice among equals."""
+    plainly = at.present & (at.outcome == REJECTED) & ~at.ruled
+    if not plainly.any():
+        return False
+    if at.stage.type in _OF_ALL or any(
+        _OF_OTHERS.search(words[one]) for one in np.unique(at.reason[plainly]) if one >= 0
+    ):
+        return True
+    kept = at.present & ~at.dropped
+    known = not np.isnan(score[plainly | kept]).any()
+    return bool(known and kept.any() and score[kept].min() >= score[plainly].max())
+
+
 def judge(at: At, changes: Sequence[Change], by_hand: bool) -> Judged:
     """The step's own verdicts with these changes, of all items: also of those that never came."""
     shape = (len(at.rules), len(at.present))
@@ -180,6 +215,8 @@ def _let(at: At, before: Array, after: Array, kept: Array) -> Array:
     unsure = np.minimum(every, MAYBE)
     overruled = kept & ((at.asked == 0).any(axis=0) if len(after) else False)
     out = np.where(overruled, np.where(differs, MAYBE, YES), every)
+    if at.either:  # the rules that the record does not show may keep it
+        out = np.where(kept & differs & (out == NO), MAYBE, out)
     ruled = at.dropped & at.ruled
     out = np.where(ruled, unsure if at.plain or at.stage.lossy else every, out)
     plainly = at.dropped & ~at.ruled
@@ -236,6 +273,8 @@ class _Walk:
         does = judged.after
         if len(at.sources) > 1:  # what joins branches may reject what not all of them kept
             does = np.where(moved & at.dropped & ~at.ruled, MAYBE, does)
+        if (at.present & (arrives != YES)).any() and by_rank(at, self._scores(place, at), self.run.words):
+            does = np.where(at.dropped & ~at.ruled & (at.outcome == REJECTED), MAYBE, does)  # it may take a free place
         out = np.minimum(arrives, does)
         differs = bool((at.present & (arrives != YES)).any() or (~at.present & (arrives != NO)).any() or others)
         out, fresh = self._made(place, at, out, differs or bool((moved & (came != comes)).any()))
@@ -398,6 +437,8 @@ def _how_many(at: At, score: Array) -> int | None:
     """How many a choice takes; None where nothing shows that it takes exactly the best scores."""
     won = at.won
     lost = at.present & ~at.dropped & ~won
+    if at.choices > 1:  # one of each kind, perhaps
+        return None
     if np.isnan(score[won | lost]).any() or not won.any():
         return None
     if lost.any() and score[won].min() < score[lost].max():
