@@ -14,7 +14,7 @@ from dxray.sdk.wide import listed
 from dxray.wire.codec import inflate, unpack_batch, unpack_record
 from dxray.wire.records import AnyRecord, Decision, Events, Loss, Op, Run, Step
 
-FLUSH_S = 60.0  # who looks wants to see all of it
+FLUSH_S = 5.0
 
 OUTCOME_OF = {
     Op.PRODUCED: "produced",
@@ -102,6 +102,7 @@ class Capture:
 
     def _flush(self) -> None:
         for channel in list(channels._channels.values()):
+            channel.collect()  # however long that takes: who looks wants to see all of it
             channel.flush(FLUSH_S)
 
     def _post(self, data: bytes) -> Answer:

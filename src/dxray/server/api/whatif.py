@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import Annotated, Any, Literal, TypeVar
 
 from fastapi import APIRouter, Query, Request, Response
@@ -37,6 +38,9 @@ class ChangeBody(Parameters):
     def _one_of_both(self) -> ChangeBody:
         if self.disable == ("threshold" in self.model_fields_set and self.threshold is not None):
             raise ValueError("give a threshold, or disable: true" + (", not both" if self.disable else ""))
+        for one in self.threshold if isinstance(self.threshold, list) else [self.threshold]:
+            if isinstance(one, float) and not isfinite(one):
+                raise ValueError("the threshold is a finite number")
         return self
 
 
@@ -55,6 +59,12 @@ class SweepBody(Parameters):
         if isinstance(given, dict) and "first" in given:
             raise ValueError("the lower end is called 'from'")
         return given
+
+    @model_validator(mode="after")
+    def _upwards(self) -> SweepBody:
+        if self.first > self.to or not isfinite(self.to - self.first):
+            raise ValueError("from is the lower end, and to lies within the range of a number from it")
+        return self
 
 
 class WhatifBody(Parameters):
@@ -161,8 +171,16 @@ class WhatifAnswer(Document):
 
 def body(model: type[Parameters]) -> dict[str, Any]:
     """The body of a question that is posted, for `openapi_extra`."""
-    content = {"application/json": {"schema": model.model_json_schema(ref_template="#/components/schemas/{model}")}}
-    return {"requestBody": {"required": True, "content": content}}
+    schema = model.model_json_schema(ref_template="{model}")
+    parts = schema.pop("$defs", {})
+
+    def whole(one: Any) -> Any:
+        """With its parts in place: nothing else in the description refers to them."""
+        if isinstance(one, dict):
+            return whole(parts[one["$ref"]]) if "$ref" in one else {key: whole(value) for key, value in one.items()}
+        return [whole(value) for value in one] if isinstance(one, list) else one
+
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": whole(schema)}}}}
 
 
 @router.post(

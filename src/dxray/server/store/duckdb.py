@@ -131,7 +131,7 @@ class DuckStore:
                     removed = self._writer.execute(_DELETE.format(table=table), values).fetchone()
                     if table == "runs" and removed:
                         runs = int(removed[0])
-        self._version += 1
+            self._version += 1
         return runs
 
     # --- reading ---
