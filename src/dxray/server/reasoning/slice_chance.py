@@ -9,6 +9,9 @@ rows without runs are taken as independent. A slice passes where p <= 0.05 holds
 * by permutation of whole runs, for a few runs are no normal distribution: t is compared with the largest t among all
   proposals when runs change sides. Where there are few ways to deal the runs, all are tried.
 
+And it must have risen by more than the rest has (the difference of the two rises, over the same runs; adjusted among
+the proposals): where all of it rose alike, the largest part is no cause. Not asked where there is no rest.
+
 A slice that one of the sets does not have at all, or in one run only, cannot pass.
 """
 
@@ -57,10 +60,14 @@ def passing(rows: Rows, found: Search) -> list[Slice]:
         in_b[rows.cluster[rows.in_b]] = True
         every = sums(rows.cluster, rows.count, size)
         by_run = [_by_run(rows, one, every) for one in slices]
-        n, v = np.stack([one[0] for one in by_run]), np.stack([one[1] for one in by_run])
-        t, freedom, spread = (found[0] for found in _welch(n, v, in_b[None, :].astype(np.float64)))
-        measured = [_Measured(*one) for one in zip(map(_tail, t, freedom), spread.tolist(), strict=True)]
-        permuted = _permuted(n, v, in_b, t)
+        n, v, rest_n, rest_v = (np.stack(some) for some in zip(*by_run, strict=True))
+        here = _rises(n, v, in_b[None, :].astype(np.float64))
+        rest = _rises(rest_n, rest_v, in_b[None, :].astype(np.float64))
+        t = here.t[0]
+        measured = [
+            _Measured(*one) for one in zip(map(_tail, t, here.freedom[0]), here.spread[0].tolist(), strict=True)
+        ]
+        permuted = np.maximum(_permuted(n, v, in_b, t), _more_than(here, rest, rest_n.sum(axis=1)))
     p = np.maximum(_adjusted([one.p for one in measured], max(found.tested, len(slices))), permuted)
     return [
         replace(one, p_adjusted=chance, spread=how.spread, interval=_interval(one, how.spread))
@@ -83,18 +90,52 @@ def _independent(one: Slice) -> _Measured:
     return _Measured(_tail((one.v_b - one.n_b * rate) / np.sqrt(variance), np.inf) if variance > 0 else 1.0)
 
 
-def _by_run(rows: Rows, one: Slice, every: Floats) -> tuple[Floats, Floats]:
-    """The slice's rows in each cluster, and those with the outcome; of presence: all rows, and the slice's."""
+def _by_run(rows: Rows, one: Slice, every: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+    """The slice's rows in each cluster, and those with the outcome; the same of the rest, which is empty where there is
+    none to compare with. Of presence: all rows, and the slice's."""
     assert rows.cluster is not None
-    at = np.flatnonzero(inside(rows, one))
-    weight, cluster = rows.weights(one.sampled)[at], rows.cluster[at]
-    n = sums(cluster, weight, len(every))
-    return (every, n) if rows.presence else (n, sums(cluster, weight * has(rows, one)[at], len(every)))
+    size, weight = len(every), rows.weights(one.sampled)
+    mask = inside(rows, one)
+    if rows.presence:
+        none = np.zeros(size)
+        return every, sums(rows.cluster[mask], weight[mask], size), none, none
+    hits = weight * has(rows, one)
+    n, v = (sums(rows.cluster[mask], some[mask], size) for some in (weight, hits))
+    rest_n, rest_v = (sums(rows.cluster[~mask], some[~mask], size) for some in (weight, hits))
+    return n, v, rest_n, rest_v
 
 
-def _welch(n: Floats, v: Floats, sides: Floats) -> tuple[Floats, Floats, Floats]:
-    """t, its degrees of freedom and the design effect, for each way to deal the clusters (rows of `sides`, 1 in
-    B) and each slice (rows of `n` and `v`). t is 0 where a side has fewer than two clusters of the slice."""
+@dataclass(frozen=True, slots=True)
+class _Rises:
+    """By how much rates are higher in B, for each way to deal the clusters (rows) and each slice (columns)."""
+
+    rise: Floats
+    variance: Floats  # infinite where a side has fewer than two clusters of the slice
+    freedom: Floats
+    spread: Floats  # the design effect
+
+    @property
+    def t(self) -> Floats:
+        """Welch's; 0 where it cannot be told."""
+        known = np.isfinite(self.variance) & (self.variance > 0)
+        return np.where(known, self.rise / np.sqrt(np.where(known, self.variance, 1)), 0)
+
+
+def _more_than(here: _Rises, rest: _Rises, rows: Floats) -> Floats:
+    """The adjusted chance that slices rose no more than their rest did; 0 where there is no rest."""
+    variance = here.variance[0] + rest.variance[0]
+    known = np.isfinite(variance) & (variance > 0)
+    t = np.where(known, (here.rise[0] - rest.rise[0]) / np.sqrt(np.where(known, variance, 1)), 0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        freedom = variance**2 / (here.variance[0] ** 2 / here.freedom[0] + rest.variance[0] ** 2 / rest.freedom[0])
+    freedom = np.where(np.isfinite(freedom), freedom, 1.0)
+    p = _adjusted([_tail(*one) for one in zip(t.tolist(), freedom.tolist(), strict=True)], len(t))
+    found: Floats = np.where(rows > 0, p, 0)
+    return found
+
+
+def _rises(n: Floats, v: Floats, sides: Floats) -> _Rises:
+    """Of each slice (rows of `n` and `v`) and each way to deal the clusters (rows of `sides`, 1 in B)."""
     pooled = v.sum(axis=1) / np.maximum(n.sum(axis=1), 1e-12)
     parts = [np.ascontiguousarray(one.T) for one in (n, v, n * n, n * v, v * v, (n > 0).astype(np.float64))]
     rates, variances, freedoms, chances, found = [], [], [], [], []
@@ -110,11 +151,10 @@ def _welch(n: Floats, v: Floats, sides: Floats) -> tuple[Floats, Floats, Floats]
         chances.append(rate * (1 - rate) / total)
     whole = variances[0] + variances[1]
     with np.errstate(invalid="ignore", divide="ignore"):
-        t = np.where(np.isfinite(whole) & (whole > 0), (rates[0] - rates[1]) / np.sqrt(whole), 0)
         freedom = whole**2 / (variances[0] ** 2 / freedoms[0] + variances[1] ** 2 / freedoms[1])
         spread = (found[0] + found[1]) / (chances[0] + chances[1])
     freedom = np.where(np.isfinite(freedom), freedom, 1.0)
-    return t, freedom, np.where(np.isfinite(spread), np.maximum(spread, 1), 1)
+    return _Rises(rates[0] - rates[1], whole, freedom, np.where(np.isfinite(spread), np.maximum(spread, 1), 1))
 
 
 def _tail(t: float, freedom: float) -> float:
@@ -137,7 +177,7 @@ def _permuted(n: Floats, v: Floats, in_b: Bools, own: Floats) -> Floats:
         chance = np.random.default_rng(0)
         sides = chance.permuted(np.tile(in_b.astype(np.float64), (_PERMUTATIONS, 1)), axis=1)
         added = 1
-    largest = _welch(n, v, sides)[0].max(axis=1)
+    largest = _rises(n, v, sides).t.max(axis=1)
     as_large = (largest[:, None] >= own[None, :] - 1e-9).sum(axis=0)
     found: Floats = (as_large + added) / (len(sides) + added)
     return found
