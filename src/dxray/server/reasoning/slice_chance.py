@@ -9,8 +9,8 @@ rows without runs are taken as independent. A slice passes where p <= 0.05 holds
 * by permutation of whole runs, for a few runs are no normal distribution: t is compared with the largest t among all
   proposals when runs change sides. Where there are few ways to deal the runs, all are tried.
 
-And it must have risen by more than the rest has (the difference of the two rises, over the same runs; adjusted among
-the proposals): where all of it rose alike, the largest part is no cause. Not asked where there is no rest.
+And it must have risen by more than the rest has (the difference of the two rises, over the same runs; adjusted
+as p is): where all of it rose alike, the largest part is no cause. Not asked where there is no rest.
 
 A slice that one of the sets does not have at all, or in one run only, cannot pass.
 """
@@ -67,7 +67,7 @@ def passing(rows: Rows, found: Search) -> list[Slice]:
         measured = [
             _Measured(*one) for one in zip(map(_tail, t, here.freedom[0]), here.spread[0].tolist(), strict=True)
         ]
-        permuted = np.maximum(_permuted(n, v, in_b, t), _more_than(here, rest, rest_n.sum(axis=1)))
+        permuted = np.maximum(_permuted(n, v, in_b, t), _more_than(here, rest, rest_n.sum(axis=1), found.tested))
     p = np.maximum(_adjusted([one.p for one in measured], max(found.tested, len(slices))), permuted)
     return [
         replace(one, p_adjusted=chance, spread=how.spread, interval=_interval(one, how.spread))
@@ -121,7 +121,7 @@ class _Rises:
         return np.where(known, self.rise / np.sqrt(np.where(known, self.variance, 1)), 0)
 
 
-def _more_than(here: _Rises, rest: _Rises, rows: Floats) -> Floats:
+def _more_than(here: _Rises, rest: _Rises, rows: Floats, tested: int) -> Floats:
     """The adjusted chance that slices rose no more than their rest did; 0 where there is no rest."""
     variance = here.variance[0] + rest.variance[0]
     known = np.isfinite(variance) & (variance > 0)
@@ -129,7 +129,7 @@ def _more_than(here: _Rises, rest: _Rises, rows: Floats) -> Floats:
     with np.errstate(invalid="ignore", divide="ignore"):
         freedom = variance**2 / (here.variance[0] ** 2 / here.freedom[0] + rest.variance[0] ** 2 / rest.freedom[0])
     freedom = np.where(np.isfinite(freedom), freedom, 1.0)
-    p = _adjusted([_tail(*one) for one in zip(t.tolist(), freedom.tolist(), strict=True)], len(t))
+    p = _adjusted([_tail(*one) for one in zip(t.tolist(), freedom.tolist(), strict=True)], max(tested, len(t)))
     found: Floats = np.where(rows > 0, p, 0)
     return found
 
