@@ -82,10 +82,11 @@ def measured(xray: Any, task: dict[str, Any]) -> dict[str, Any]:
                 if pause > 0:
                     time.sleep(pause)
     watch = watch or Watch()
+    most = watch.rss_most  # what follows copies all costs twice
     taken = costs[counted:made] or array("q", [0])
     p50, p99, p999 = np.percentile(taken, [50, 99, 99.9])
     return {
         "made": made, "p50_ns": int(p50), "p99_ns": int(p99), "p999_ns": int(p999), "most_ns": max(taken),
-        "rss_growth": watch.rss_most - watch.rss_before, "rss": watch.rss_most,
+        "rss_growth": most - watch.rss_before, "rss": most,
         "descriptors": watch.most_descriptors, "syncers": sorted(watch.syncers),
     }  # fmt: skip
