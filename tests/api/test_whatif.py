@@ -289,3 +289,23 @@ def test_it_fits_the_terminal_and_what_was_recorded_cannot_act_on_it(api: TestCl
         assert not any("\x1b" in line for line in lines)
         assert any("█" in line for line in lines)
     assert any(line.strip().startswith("r") and "→" in line for line in lines) or any("✖ r" in line for line in lines)
+
+
+def test_an_attempt_that_was_tried_again_does_not_count(api: TestClient) -> None:
+    with testing.capture() as captured:
+        with XRay("shop").run(run_id="r") as run:
+            with run.step("search", step_type="retrieve") as step:
+                for n in range(10):
+                    step.produce(str(n))
+            for attempt in (1, 2):
+                with run.step("keep", step_type="filter", attempt=attempt) as step:
+                    cap = step.require("price", "<=", 5, reason="too_dear")
+                    for n in range(10):
+                        if cap.passes(str(n), n):
+                            step.accept(str(n))
+        deliver(api, captured)
+    body = {"changes": [{"reason": "too_dear", "threshold": 3}], "sweep": {"reason": "too_dear", "from": 3, "to": 5}}
+    found = api.post("/whatif", json=body).json()
+    assert found["flipped"] == found["curve"][0]["flipped"] == [2, 2]
+    (rule,) = api.get("/rules").json()["rules"]
+    assert (rule["evaluated"], rule["kills"]) == (10, 4)

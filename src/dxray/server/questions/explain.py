@@ -20,8 +20,8 @@ import pyarrow.compute as pc
 
 from dxray.server.errors import Invalid, nearest
 from dxray.server.filters import Clause
+from dxray.server.reasoning.attempts import without_superseded
 from dxray.server.reasoning.attributes import Attribute, LeftOut, of_evidence, of_runs
-from dxray.server.reasoning.flow import STAGE_COLUMNS, flow_of, stages_of
 from dxray.server.reasoning.funnel_split import Flows, Split, split
 from dxray.server.reasoning.recount import COUNTABLE, Sampled, one_event_an_item, recount
 from dxray.server.reasoning.selection import labels_of, runs_where
@@ -149,9 +149,7 @@ def _steps(reader: Reader, sets: _Sets) -> _Steps:
     """The steps of all runs that count, names in the order of their mean position."""
     runs = pa.table({"run_id": [row["run_id"] for row in sets.runs], "run": np.arange(len(sets.runs))})
     table = reader.select("steps", _OF_STEP, beside=runs)
-    gone = _superseded(reader, table)
-    if gone:
-        table = table.filter(pa.array([pair not in gone for pair in _ids(table)], pa.bool_()))
+    table = without_superseded(reader, table)
     coded = pc.dictionary_encode(table["step_name"].combine_chunks())
     codes = coded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
     names = coded.dictionary.to_pylist()
@@ -161,22 +159,6 @@ def _steps(reader: Reader, sets: _Sets) -> _Steps:
     place = np.empty(len(names), dtype=np.int64)
     place[order] = np.arange(len(names))
     return _Steps(table, table["run"].to_numpy().astype(np.int64), place[codes], [names[one] for one in order])
-
-
-def _ids(table: pa.Table) -> list[tuple[str, str]]:
-    return list(zip(table["run_id"].to_pylist(), table["step_id"].to_pylist(), strict=True))
-
-
-def _superseded(reader: Reader, table: pa.Table) -> set[tuple[str, str]]:
-    """Attempts that were tried again. Only a run with a later attempt has any."""
-    again = pc.unique(table.filter(pc.greater(table["attempt"], 1))["run_id"])
-    if not len(again):
-        return set()
-    rows = reader.select("steps", ("run_id", *STAGE_COLUMNS), beside=pa.table({"run_id": again})).to_pylist()
-    by_run: dict[str, list[Row]] = {}
-    for row in rows:
-        by_run.setdefault(row["run_id"], []).append(row)
-    return {(run_id, step) for run_id, some in by_run.items() for step in flow_of(stages_of(some)).superseded}
 
 
 def _funnel(steps: _Steps, sets: _Sets, attributes: Sequence[Attribute]) -> Split:

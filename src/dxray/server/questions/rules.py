@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from dxray.server.errors import Invalid, nearest
 from dxray.server.filters import Clause
+from dxray.server.reasoning.attempts import without_superseded
 from dxray.server.reasoning.clusters import Share, differ, share_of
 from dxray.server.reasoning.pipeline_names import no_such_pipeline, pipelines_like
 from dxray.server.reasoning.rule_health import (
@@ -95,12 +96,13 @@ class _Found:
         """The steps of these runs, as columns: their run, their name, whether they ended and who wrote them."""
         runs = self.runs
         beside = pa.table({"run_id": runs["run_id"], "run": np.arange(len(runs))})
-        columns = ["run_id", "step_id", "step_name", "ended_at", "events", "run"]
+        columns = ["run_id", "step_id", "step_name", "attempt", "ended_at", "events", "run"]
         wanted = equal(step_name=step)
         table = self.reader.select("steps", columns, wanted, beside=beside)
         if step is not None and len(runs) and not len(table):
             names = self.reader.count_by("steps", ["step_name"], beside=beside.select(["run_id"]))["step_name"]
             raise Invalid(f"no run here has a step {step!r}", field="step", fix=nearest(step, set(names.to_pylist())))
+        table = without_superseded(self.reader, table)
         self.steps: pa.Table = table
         if not len(table):
             self.run, self.group, self.names = np.zeros(0, np.int64), np.zeros(0, np.int64), []

@@ -14,8 +14,9 @@ import pyarrow as pa
 
 from dxray.server.errors import Invalid, nearest
 from dxray.server.filters import Clause
+from dxray.server.reasoning.attempts import without_superseded
 from dxray.server.reasoning.histories import OF_RUN, by_run, histories, share_what_they_show
-from dxray.server.reasoning.limits import Change, is_number, kind_of
+from dxray.server.reasoning.limits import Change, as_double, is_number, kind_of
 from dxray.server.reasoning.outcomes import Outcomes
 from dxray.server.reasoning.replay import replay
 from dxray.server.reasoning.selection import equal, period, runs_where
@@ -28,7 +29,7 @@ from dxray.server.store.base import Reader
 _RUNS = 500  # runs that are replayed, the newest
 _EVENTS = 1_000_000  # and their events together
 _OF_RULE = ("run_id", "step_id", "number", "rule_id", "field", "op", "threshold", "reason", "evaluated", "failed")
-_OF_STEP = ("run_id", "step_id", "step_name", "missing_events", "entered", "produced", "rejected")
+_OF_STEP = ("run_id", "step_id", "step_name", "attempt", "missing_events", "entered", "produced", "rejected")
 
 
 def whatif(
@@ -84,11 +85,8 @@ class _Rules:
         self.by_hand = {row["run_id"] for row in runs.to_pylist() if row["request_hash"] is not None}
         rows = reader.select("rules", _OF_RULE, order=["step_id", "number"], beside=self._runs).to_pylist()
         ran = {row["run_id"] for row in rows}
-        self.steps = {
-            (row["run_id"], row["step_id"]): row
-            for row in reader.select("steps", _OF_STEP, beside=self._runs).to_pylist()
-            if row["run_id"] in ran
-        }
+        steps = without_superseded(reader, reader.select("steps", _OF_STEP, beside=self._runs)).to_pylist()
+        self.steps = {(row["run_id"], row["step_id"]): row for row in steps if row["run_id"] in ran}
         self.rows = [row for row in rows if (row["run_id"], row["step_id"]) in self.steps]
 
     def of(self, reason: str, step_name: str | None = None) -> list[Row]:
@@ -213,7 +211,7 @@ class _Rules:
             by_hand,
             bool(step["missing_events"]) or (not by_hand and (twice or taken_back)),
             (step["rejected"] or 0) < row["failed"] + failed,
-            float(parsed(row["threshold"])),
+            as_double(parsed(row["threshold"])),
             row["reason"],
             str(step["step_name"]),
         )

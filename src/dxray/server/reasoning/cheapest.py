@@ -14,11 +14,12 @@ import heapq
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 import numpy as np
 
-from dxray.server.reasoning.limits import NO, YES, Change, Limit, holds, is_number
+from dxray.server.reasoning.limits import NO, YES, Change, Limit, as_double, holds, is_number
 from dxray.server.reasoning.replay import History, Replayed, judge, replay
 
 EXHAUSTIVE = 8  # options of which all subsets are tried
@@ -119,7 +120,8 @@ def _cost(limit: Limit, to: Any, spread: float | None) -> float:
         far = abs(to - limit.threshold)
     else:
         return _OTHER_KIND
-    return float(far / spread) if spread else _OTHER_KIND
+    far = as_double(far)
+    return far / spread if spread and far < inf else _OTHER_KIND
 
 
 def cheapest(run: History, item: int, found: Sequence[Option]) -> Cheapest:

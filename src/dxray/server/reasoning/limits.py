@@ -104,7 +104,7 @@ def verdicts(observed: Observed, op: str, threshold: Any) -> Array:
 
 def _of_numbers(values: Array, op: str, threshold: Any) -> Array:
     if is_number(threshold) and op in _NUMERIC:
-        threshold = _as_double(threshold)
+        threshold = as_double(threshold)
         return np.asarray(_NUMERIC[op](values, threshold))
     if op == "between" and _are_numbers(threshold) and len(threshold) == 2:
         return np.asarray((threshold[0] <= values) & (values <= threshold[1]))
@@ -112,7 +112,8 @@ def _of_numbers(values: Array, op: str, threshold: Any) -> Array:
     return np.array([holds(float(one), op, threshold) for one in distinct], dtype=bool)[places]
 
 
-def _as_double(number: float) -> float:
+def as_double(number: float) -> float:
+    """The number as a double; what has more digits than one holds is infinite."""
     try:
         return float(number)
     except OverflowError:
