@@ -77,12 +77,11 @@ def records(event: Events) -> list[tuple[bytes, int]]:
     """The records of a chunk's columns, each with how many events it holds; one, but for large rows."""
     a, b = event.a, event.b or []
     try:
+        if _is_large(event.ids) or _is_large(a) or _is_large(b):
+            raise ValueError("too much for an encoder")
         event.a = a[0] if a.count(a[0]) == len(a) and type(a[0]) in _ONE_FOR_ALL else a
         if b[0] is None and b.count(None) == len(b):  # the first tells most chunks apart at no cost
             event.b = None
-        # Below Python 3.14 the collector does not track a dict of plain values: there is nothing to look into.
-        elif any(map(is_tracked, b)) and not all(map(is_small, b)):
-            raise ValueError("too much for an encoder")
         else:
             event.wide = _by_key(event.ops, b)
             event.b = b if event.wide is None else None
@@ -94,6 +93,12 @@ def records(event: Events) -> list[tuple[bytes, int]]:
     event.wide = None
     _mend_rows(event, a, b)
     return split(event)
+
+
+def _is_large(column: Sequence[Any]) -> bool:
+    """Whether a value of a column is too much for an encoder."""
+    # Below Python 3.14 the collector does not track a dict of plain values: there is nothing to look into.
+    return any(map(is_tracked, column)) and not all(map(is_small, column))
 
 
 def _by_key(ops: bytes, evidence: list[Any]) -> dict[str, Any] | None:
@@ -181,7 +186,7 @@ def _mend_rows(event: Events, a: list[Any], b: list[Any]) -> None:
         if _is_storable(*row):
             continue
         marks: list[str] = []
-        event.ids[number], event.a[number], event.b[number] = _mend_row(*row, marks)
+        event.ids[number], event.a[number], event.b[number] = _mend_row(event.ops[number], *row, marks)
         if marks:
             event.marks[number] = [*event.marks.get(number, ()), *marks][:16]
 
@@ -193,9 +198,12 @@ def _is_storable(item_id: Any, a: Any, b: Any) -> bool:
         return False
 
 
-def _mend_row(item_id: Any, a: Any, b: Any, marks: list[str]) -> tuple[Any, Any, Any]:
+def _mend_row(op: int, item_id: Any, a: Any, b: Any, marks: list[str]) -> tuple[Any, Any, Any]:
     item_id = mend_value("item_id", item_id, marks)
-    a = [_mend_listed("name", one, marks) for one in a] if type(a) is list else mend_value("reason", a, marks)
+    if op == Op.PRODUCED_WITH:
+        a = [_mend_listed("name", one, marks) for one in a]  # name, parents, kind
+    else:
+        a = mend_value("reason", a, marks)
     if isinstance(b, dict):
         b = _mend_evidence(b, marks)
     elif b is not None and b is not False:

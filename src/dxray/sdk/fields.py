@@ -9,7 +9,7 @@ import traceback
 from typing import Any
 
 from dxray.sdk.guard import guard
-from dxray.sdk.values import as_text, is_cut, json_text, safe_repr, snapshot
+from dxray.sdk.values import as_text, is_cut, is_small, json_text, safe_repr, snapshot
 
 # Wall clock at import plus a monotonic delta: a clock that is set back makes no negative duration.
 START_US = time.time_ns() // 1000 - time.perf_counter_ns() // 1000
@@ -25,7 +25,9 @@ def error_text(error: BaseException) -> str:
     frames = traceback.extract_tb(error.__traceback__)[-3:]
     where = [f"{frame.filename.rsplit('/', 1)[-1]}:{frame.lineno} {frame.name}" for frame in frames]
     try:
-        message = str(error)[:2000]
+        # Nested lists may have a billion leaves: what holds them is named by its parts.
+        small = is_small(error.args)
+        message = str(error)[:2000] if small else ", ".join(map(safe_repr, error.args[:10]))
     except Exception:
         message = safe_repr(error)
     return json_text({"type": type(error).__name__, "message": message, "where": where})[0]

@@ -98,6 +98,14 @@ class Ledger(Fields):
         if len(rows) >= self._limit:
             self._spill()
 
+    def _add_all(self, op: int, ids: Sequence[Any], a: Sequence[Any], b: Sequence[Any]) -> None:
+        """Rows of one op, a chunk of them at a time."""
+        for start in range(0, len(ids), ROOM // WIDTH):
+            some = slice(start, start + ROOM // WIDTH)
+            flat = [op] * (WIDTH * len(ids[some]))
+            flat[1::WIDTH], flat[2::WIDTH], flat[3::WIDTH] = ids[some], a[some], b[some]
+            self._add(flat)
+
     def _spill(self, wait: bool = False) -> bool:
         """Hand the oldest rows to the channel; False where another thread is doing so."""
         # With a bound: a signal's handler that flushes may have interrupted the very thread that holds it.

@@ -15,7 +15,7 @@ from dxray.sdk.guard import guard, logger
 from dxray.sdk.ledger import Ledger
 from dxray.sdk.settings import Settings
 from dxray.sdk.step import Step
-from dxray.sdk.values import as_count, as_optional_text, as_text
+from dxray.sdk.values import NAME_LIMIT, as_count, as_optional_text, as_text
 from dxray.wire.ids import uuid7_hex
 from dxray.wire.records import AnyRecord, RunStatus
 from dxray.wire.records import Run as RunRecord
@@ -90,7 +90,7 @@ class Run(Fields):
             _warn_not_entered()
         position = self._position
         self._position = position + 1
-        if type(name) is not str or not name.isascii():
+        if type(name) is not str or not name.isascii() or len(name) > NAME_LIMIT:
             name = as_text(name)
         kept = self._settings.capture if capture is None else _capture(capture, self._settings)
         step = Step(self, name, as_optional_text(step_type), kept, position)
@@ -102,7 +102,7 @@ class Run(Fields):
             above = step._parent_step_id = parent.step_id if parent is not None and parent._run is self else None
             if after is not None:
                 several = (after,) if isinstance(after, Step | str) else after
-                step._after = [earlier if isinstance(earlier, str) else earlier.step_id for earlier in several]
+                step._after = [as_text(earlier) if isinstance(earlier, str) else earlier.step_id for earlier in several]
             elif above in self._last_ended:
                 step._after = [self._last_ended[above]]
                 step._after_inferred = True

@@ -39,7 +39,7 @@ class SamplingStep(Step):
             return
         with guard:
             if parents is not None:
-                parents = [parents] if isinstance(parents, str | int) else wide.listed(parents)
+                parents = wide.one_or_several(parents)
                 self._consume(parents)
         self._sampled(Op.PRODUCED_WITH, item_id, [name, parents or None, kind], evidence, None)
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import compress
 from typing import Any
 
 from dxray.sdk import wide
-from dxray.sdk.chunk import NOTE, Row
+from dxray.sdk.choices import as_score, choices_of
+from dxray.sdk.chunk import NOTE
 from dxray.sdk.fields import now_us
 from dxray.sdk.guard import guard
 from dxray.sdk.ledger import Ledger
+from dxray.sdk.mending import LENGTH_LIMIT
 from dxray.sdk.rules import NeverPasses, Predicate, RuleSet, StepRule
-from dxray.sdk.values import as_count, as_optional_text, as_text, json_text, plain
+from dxray.sdk.values import as_count, as_optional_text, as_text, is_cut, is_small, json_text, plain
 from dxray.wire.records import Decision, Op
 
 _copy = dict.copy
@@ -63,7 +66,7 @@ class Step(Ledger):
         """The item enters the run here. `parents` are the items it came from; they are consumed here."""
         try:
             if parents is not None:
-                parents = [parents] if isinstance(parents, str | int) else wide.listed(parents)
+                parents = wide.one_or_several(parents)
                 self._consume(parents)
             rows = self._rows
             if kind is None and evidence is None:
@@ -113,17 +116,20 @@ class Step(Ledger):
         scored at this step and is not named is outranked too.
         """
         with guard, self._counting_loss(1):
-            several = hasattr(selected, "__iter__") and not isinstance(selected, str | bytes | Mapping)
-            winners = [self._alternative(one)[0] for one in (wide.listed(selected) if several else [selected])]
-            winners = [winner for winner in winners if winner is not None]
-            others = [self._alternative(other) for other in alternatives or ()]
-            won = {as_text(winner) for winner in winners}
-            rows: list[Row] = [(Op.OUTRANKED, i, why, points) for i, points, why in others if as_text(i) not in won]
-            rows += [
-                (Op.SELECTED, winner, reason, as_score(score) if len(winners) == 1 else None) for winner in winners
-            ]
-            for row in rows:
-                self._add(row)
+            winners, _, _ = choices_of(selected, self._lost)
+            points = as_score(score)
+            named = [as_text(winner) for winner in winners[:LENGTH_LIMIT]]
+            ids, scores, reasons = choices_of(alternatives, self._lost)
+            given = zip(ids[: LENGTH_LIMIT + 1], scores, reasons, strict=False)
+            offered, marks = json_text([{"id": i, "score": s, "reason": why} for i, s, why in given])
+            self._lost("truncated", len(winners) > LENGTH_LIMIT or is_cut(marks))  # of the choice; the rows are whole
+            if ids and winners:
+                won = set(map(as_text, winners))
+                lost = [as_text(i) not in won for i in ids]
+                ids, scores, reasons = (list(compress(column, lost)) for column in (ids, scores, reasons))
+            self._add_all(Op.OUTRANKED, ids, reasons, scores)
+            alone = points if len(winners) == 1 else None
+            self._add_all(Op.SELECTED, winners, [reason] * len(winners), [alone] * len(winners))
             self._decisions = [
                 *self._decisions,
                 Decision(
@@ -131,10 +137,10 @@ class Step(Ledger):
                     step_id=self.step_id,
                     number=len(self._decisions),
                     decision=as_text(decision),
-                    selected=[as_text(winner) for winner in winners],
+                    selected=named,
                     reason=as_optional_text(reason),
-                    score=as_score(score),
-                    alternatives=json_text([{"id": i, "score": s, "reason": w} for i, s, w in others])[0],
+                    score=points,
+                    alternatives=offered,
                     at=now_us(),
                 ),
             ]
@@ -168,6 +174,8 @@ class Step(Ledger):
             return rule
         if isinstance(rule, Predicate):
             return self.require(rule.field, rule.op, rule.threshold, rule.reason)
+        if isinstance(rule, str | bytes):
+            raise TypeError("a rule is (field, operator, threshold, reason), not a text")
         return self.require(*rule)
 
     # -- many at once ----------------------------------------------------------------------------
@@ -181,7 +189,7 @@ class Step(Ledger):
     ) -> None:
         """Items that enter here, in bulk. `parents` holds for all of them; columns are lists or arrays."""
         with guard:
-            if parents is not None and len(parents):
+            if parents is not None and (parents := wide.one_or_several(parents)):
                 for number, item_id in enumerate(ids):
                     columns = evidence or {}
                     facts = {key: column[number] for key, column in columns.items()} or None
@@ -216,8 +224,8 @@ class Step(Ledger):
             items = list(before)
         with guard, self._counting_loss(len(items)):
             kept = [wide.id_of(item, key) for item in left]
-            here = {str(i) for i in kept}
-            gone = [i for i in (wide.id_of(item, key) for item in items) if str(i) not in here]
+            here = {_compared(i) for i in kept}
+            gone = [i for i in (wide.id_of(item, key) for item in items) if _compared(i) not in here]
             self.accept_many(kept)
             self.reject_many(gone, reason)
         return left
@@ -278,20 +286,6 @@ class Step(Ledger):
                 self._lost("not_recorded", 1)
                 guard.caught(error)
 
-    def _alternative(self, other: Any) -> tuple[Any, float | None, str | None]:
-        """(id, score, reason) of an alternative as a user writes it."""
-        try:
-            if not isinstance(other, Mapping):
-                return other, None, None
-            item_id, score, reason = other.get("id", other.get("item_id")), other.get("score"), other.get("reason")
-        except Exception as error:
-            guard.caught(error)
-            self._lost("truncated", 1)
-            return other, None, None
-        points = as_score(score)
-        self._lost("truncated", score is not None and points is None)
-        return item_id, points, reason
-
     def _consume(self, parents: Sequence[Any]) -> None:
         if self._consumed is None:
             self._consumed = set()
@@ -313,12 +307,6 @@ def plain_evidence(evidence: Any) -> dict[Any, Any]:
     return simpler if type(simpler) is dict else {"value": evidence}
 
 
-def as_score(score: Any) -> float | None:
-    """A score as a number; None where it is none."""
-    if score is None or type(score) is float:
-        return score
-    try:
-        return float(score)
-    except Exception as error:
-        guard.caught(error)
-        return None
+def _compared(item_id: Any) -> str:
+    """An id as items are told apart by it."""
+    return str(item_id) if is_small(item_id) else as_text(item_id)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from dxray.sdk import channel as channels
 from dxray.sdk.transport import Answer, Fate
 from dxray.sdk.wide import listed
-from dxray.wire.codec import inflate, unpack_batch, unpack_record
+from dxray.wire.codec import TooLarge, inflate, unpack_batch, unpack_record
 from dxray.wire.records import AnyRecord, Decision, Events, Loss, Op, Run, Step
 
 FLUSH_S = 5.0
@@ -106,7 +108,10 @@ class Capture:
             channel.flush(FLUSH_S)
 
     def _post(self, data: bytes) -> Answer:
-        batch = unpack_batch(inflate(data, "zstd"))
+        try:
+            batch = unpack_batch(inflate(data, "zstd"))
+        except TooLarge:
+            return Answer(Fate.TOO_LARGE)
         self._records.extend(unpack_record(raw) for raw in batch.records)
         return Answer(Fate.COMMITTED)
 
@@ -135,10 +140,13 @@ def capture() -> Iterator[Capture]:
             with dxray.testing.capture() as captured:
                 yield captured
     """
-    from dxray.sdk import transport
+    from dxray.sdk import outbox, spool, transport
 
     captured = Capture()
-    kept_channels, kept_transport = dict(channels._channels), transport.Transport
+    kept_channels, kept_transport, kept_folder = dict(channels._channels), transport.Transport, spool.folder_of
+    here = tempfile.TemporaryDirectory(prefix="dxray-capture-", ignore_cleanup_errors=True)
+    # A spool of its own: what waits in the user's is bound for a server, not for a test.
+    outbox.folder_of = lambda _, url, project: kept_folder(Path(here.name), url, project)  # type: ignore[attr-defined,assignment]
     channels._channels.clear()
     _MemoryTransport.target = captured
     transport.Transport = _MemoryTransport  # type: ignore[misc,assignment]
@@ -148,6 +156,8 @@ def capture() -> Iterator[Capture]:
         for channel in list(channels._channels.values()):
             channel.close()
         transport.Transport = kept_transport  # type: ignore[misc]
+        outbox.folder_of = kept_folder  # type: ignore[attr-defined]
+        here.cleanup()
         channels._channels.clear()
         channels._channels.update(kept_channels)
 

@@ -16,6 +16,7 @@ from dxray.sdk.mending import TEXT_LIMIT, TOTAL_LIMIT, Mender
 
 VALUE_LIMIT = TEXT_LIMIT  # bytes of one value
 REPR_LIMIT = 200
+NAME_LIMIT = 1024  # characters of a name, a reason, a version
 SCALARS = frozenset((str, int, float, bool, type(None)))
 
 _COLLECTIONS = frozenset((dict, list, tuple, set, frozenset))
@@ -133,10 +134,12 @@ def json_text(value: Any) -> tuple[str, list[str]]:
     return text, sorted(set(marks))
 
 
-def as_text(value: Any, limit: int = 1024) -> str:
+def as_text(value: Any, limit: int = NAME_LIMIT) -> str:
     """Any value as a short text that can travel: a name, a version, a reason. Never raises."""
     if type(value) is str and value.isascii() and len(value) <= limit and "\x00" not in value:
         return value
+    if type(value) is int and -(2**63) <= value < 2**63:
+        return str(value)
     if not issubclass(type(value), str):
         value = plain(value) if value is not None else "None"
     mended = mend(value, [])

@@ -32,9 +32,14 @@ _COLLECTIONS = {list, tuple, dict, set, frozenset}
 def record(step: Ledger, op: int, ids: Any, a: Any, evidence: Mapping[str, Any] | None) -> None:
     """Record `op` for all of `ids`; `a` is one value for all, or a column.
 
-    Raises ValueError where columns differ in length; the guard around the caller counts it, and the step what it lost.
+    Raises ValueError where columns differ in length, TypeError for what is no column; the guard
+    around the caller counts it, and the step what it lost.
     """
-    ids = _sized(ids)
+    try:
+        ids = _sized(ids)
+    except Exception:
+        step._lost("not_recorded", 1)  # how many they would have been, nobody knows
+        raise
     n = len(ids)
     done = 0
     try:
@@ -134,6 +139,8 @@ def _mend(event: Events, strictly: bool = False) -> None:
     event.ids = _mended(event, "item_id", event.ids, None, strictly)
     if _is_column(event.a):
         event.a = _mended(event, "reason", event.a, None, strictly)
+    elif not _fits(event.a, strictly):
+        event.a, *_ = _mended(event, "reason", [event.a], None, strictly)
     for key, column in (event.wide or {}).items():
         event.wide = {**(event.wide or {}), key: _mended(event, key, column, event.wide_rows, strictly)}
 
@@ -195,10 +202,12 @@ def _ipc(column: Any) -> bytes:
 
 
 def _sized(column: Any) -> Any:
-    """A snapshot that can be measured and sliced."""
+    """A snapshot that can be measured and sliced. Raises TypeError for a text, which is one value and no column."""
     kind = type(column)
     if kind is list:
         return column
+    if issubclass(kind, str | bytes | bytearray):
+        raise TypeError(f"a column is a list or an array of values, not one {kind.__name__}")
     module = kind.__module__.partition(".")[0]
     if module in ("pandas", "polars"):
         column = column.to_numpy()
@@ -221,6 +230,15 @@ def listed(column: Any) -> list[Any]:
         return list(pa.ipc.open_stream(column["arrow"]).read_all().column(0).to_pylist())
     simpler = plain(column)
     return simpler if isinstance(simpler, list) else list(column)
+
+
+def one_or_several(given: Any) -> list[Any]:
+    """What was given as a list, where it may be one thing: a text, bytes and a mapping are one."""
+    if type(given) in _LISTS:
+        return list(given)
+    if hasattr(given, "__iter__") and not isinstance(given, str | bytes | bytearray | Mapping):
+        return listed(given)
+    return [given]
 
 
 def id_of(item: Any, key: Any) -> Any:

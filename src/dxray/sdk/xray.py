@@ -193,7 +193,7 @@ class XRay:
                 yield run
 
     def _joined(self, carrier: Mapping[str, str]) -> Run | NullRun:
-        found = {str(key).lower(): str(value) for key, value in carrier.items()}
+        found = {as_text(key).lower(): as_text(value) for key, value in carrier.items()}
         run_id, channel = found.get(RUN_HEADER, ""), self._channel
         if not is_run_id(run_id) or channel is None:
             return NULL_RUN
@@ -239,7 +239,7 @@ def _with(settings: Settings, code_version: str | None, environment: str | None)
 
 def _remote_step(run: Run, carrier: Mapping[str, str]) -> Step | None:
     """The step the call came from, as a parent for the steps made here; it is never recorded again."""
-    step_id = {str(key).lower(): str(value) for key, value in carrier.items()}.get(STEP_HEADER)
+    step_id = {as_text(key).lower(): as_text(value) for key, value in carrier.items()}.get(STEP_HEADER)
     if step_id is None:
         return None
     step = Step(run, "", None, "full", 0)

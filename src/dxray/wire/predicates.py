@@ -53,7 +53,7 @@ def comparison(op: str) -> Callable[[Any, Any], Any]:
     try:
         return OPERATORS[op]
     except (KeyError, TypeError):
-        said = str(op)[:40]
+        said = op[:40] if type(op) is str else f"<{type(op).__name__}>"
         meant = _MEANT.get(said.strip().lower())
         near = [meant] if meant else get_close_matches(said, OPERATORS, n=1, cutoff=0.3)
         hint = f"; did you mean {near[0]!r}?" if near else "."
