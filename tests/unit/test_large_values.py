@@ -103,7 +103,7 @@ def test_every_verdict_of_a_choice_among_very_many_is_kept(captured: Capture, xr
         with run.step("one") as step:
             step.decide("pick", selected="7", alternatives=[str(i) for i in range(n)])
         with run.step("many") as step:
-            step.decide("pick", selected=list(range(n)))
+            step.decide("pick", selected=[*range(n), *range(n)])
         with run.step("nobody") as step:
             step.decide("pick", selected="a", alternatives=[{"score": 1.0}, {"id": "b"}])
     assert Counter(captured.outcomes("one").values()) == {"outranked": n - 1, "selected": 1}

@@ -22,6 +22,7 @@ def choices_of(given: Any, lost: Lost) -> tuple[list[Any], Sequence[float | None
         return [], [], []
     choices = wide.one_or_several(given)
     if _PLAIN.issuperset(map(type, choices)):  # most often
+        choices = list(dict.fromkeys(choices))  # named twice is chosen once
         none = [None] * len(choices)
         return choices, none, none
     rows = [_choice(choice, lost) for choice in choices]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from typing import Any
 
 from dxray.server.filters import Clause
@@ -13,6 +12,7 @@ from dxray.server.reasoning.faults import KINDS, Fault, Judgement
 from dxray.server.reasoning.intervals import wilson
 from dxray.server.reasoning.journey import Unknown
 from dxray.server.reasoning.others import OF_RUN, SAYS_WRONG, Others, records_of
+from dxray.server.reasoning.pipeline_names import pipelines_like
 from dxray.server.reasoning.recorded import RunRecord
 from dxray.server.reasoning.selection import equal, labels_of, period, runs_where
 from dxray.server.reasoning.sentences import shown
@@ -54,20 +54,9 @@ def blame(
         names = " or ".join(shown(one["item_id"]) for one in near)
         fault["hint"] = f"see that the id is right{f'; did you mean {names}?' if names else ''}"
     if pipeline is not None and not rows:
-        out["did_you_mean"] = _pipelines_like(reader, pipeline)
+        out["did_you_mean"] = pipelines_like(reader, pipeline)
     out["sentence"] = _sentence(out)
     return out
-
-
-def _pipelines_like(reader: Reader, pipeline: str) -> list[str] | None:
-    """The names that are nearest to one that no run has; None where runs have it."""
-    names = reader.count_by("runs", ["pipeline"], []).column("pipeline").to_pylist()
-    if pipeline in names:
-        return None
-    by_lower = {name.lower(): name for name in sorted(names)}
-    asked = pipeline.lower()
-    near = [one for one in by_lower if asked and asked in one] or get_close_matches(asked, by_lower, n=3)
-    return [by_lower[one] for one in near[:3]]
 
 
 class _Judged:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dxray.server.reasoning.faults import Fault, Judgement, Recorded, of_fate, undecided
 from dxray.server.reasoning.flow import Flow, Stage
 from dxray.server.reasoning.journey import Fate, Stop, Unknown
-from dxray.server.reasoning.orders import is_next, made_by, taken
+from dxray.server.reasoning.orders import by_place, is_next, made_by, taken
 from dxray.server.reasoning.sentences import shown
 from dxray.server.reasoning.ways_in import never_there
 from dxray.server.reasoning.wrong_items import Unjudged, in_the_way
@@ -32,8 +32,9 @@ def expected(run: Recorded, item: str, follow: int = _FOLLOWED) -> Judgement:
                 "or all is not recorded",
                 "give the step that joins them `after` and its items",
             )
-        if fate.verdict == "rejected":
-            why = f" ({shown(fate.stop.last.reason)})" if fate.stop and fate.stop.last.reason else ""
+        reason = fate.stop.last.reason if fate.stop is not None else None
+        if fate.verdict == "rejected" and not by_place(run, stage, item, reason):
+            why = f" ({shown(reason)})" if reason else ""
             return Judgement((Fault(stage, "too_strict", item, f"rejected {name}{why}"),))
         return _outranked(run, item, stage)
     if fate.verdict in ("selected", "survived"):

@@ -10,8 +10,9 @@ it; so the second half is what keeps blame from falling on everybody.
   of the pipeline, else the run's only step of type `retrieve`, else its only step that produces and does not generate.
   Where Y came through a value in other runs of the same input, and this run did not make that value, the step that
   makes it is to blame first. Where no run of the pipeline ever had Y, that is said: the id in the label may be wrong.
-- `rejected` -> **too_strict**, there. `outranked` -> **mis_ranked**, at the step that ranked or chose; but where Y was
-  the next in line, what stood in its place is asked like a wrong item, and its faults, which are earlier, count too.
+- `rejected` -> **too_strict**, there. `outranked`, or rejected for its place among the others (see `orders.by_place`)
+  -> **mis_ranked**, at the step that ranked or chose; but where Y was the next in line, what stood in its place is
+  asked like a wrong item, and its faults, which are earlier, count too.
 - `merged`, or rewritten into one other item -> what became of that item.
 - `lost` (it left one step, and never came to the next) is no step's verdict: what dropped it was not recorded.
 
@@ -22,7 +23,8 @@ in dataflow order:
   X's lineage leads through it), and the value is what sets this run apart, see `generated.judge`.
 - **too_lenient**: the step kept X, or the value X came from, although a rule of the step speaks against it: the rule
   failed and was overruled; or it was asked of other items and not of this one, and by the recorded evidence it would
-  have failed (missing and null fail every rule). What evidence says nothing of is not judged. So is the step that
+  have failed (missing and null fail every rule). What evidence says nothing of is not judged, nor a rule that the step
+  asked only of what had failed another: one of the two may be enough. So is the step that
   took X back after another had dropped it: who approves may overrule, and is to blame if that was wrong.
 - **mis_ranked**, at a step that ranked X among those that go on, and others not: where it does not do so in other runs
   of the same input. And at the step that chose X over others: only where all before it was judged, and nothing found.
@@ -125,6 +127,9 @@ class Recorded(Protocol):
 
     def asked(self, item: str, step_id: str) -> Mapping[str, bool]:
         """The rules that a step asked of an item, and whether it passed, by what each said last."""
+
+    def asked_instead(self, step_id: str) -> Collection[str]:
+        """The rules that a step asked only of items which had failed another of its own: one of them may be enough."""
 
     def facts(self, item: str, step_id: str) -> tuple[Mapping[str, Any], bool]:
         """The evidence of an item at a step, and whether some of it was not kept."""

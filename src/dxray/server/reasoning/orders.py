@@ -7,11 +7,18 @@ scored highest, it may have; where it scores otherwise in another order, it has 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from dxray.server.reasoning.faults import GENERATE, Recorded
 from dxray.server.reasoning.flow import Stage
 from dxray.server.reasoning.journey import Unknown
+
+# What a reason calls it: `below_top_k`, `rank_12`, `not_the_best`; but not `stop_word`.
+_OF_PLACE = re.compile(
+    r"(?:^|[\W_])(?:top|rank(?:ed|ing)?|cut_?off|quota|best|worse|beaten|out(?:ranked|scored))(?:$|[\W_\d])",
+    re.IGNORECASE,
+)
 
 
 def taken(run: Recorded, stage: Stage) -> list[str]:
@@ -39,7 +46,25 @@ def is_next(run: Recorded, stage: Stage, item: str) -> bool | None:
 def ranks(run: Recorded, stage: Stage) -> bool:
     """Whether a step let go on what it put first, and not the rest."""
     over = stage.cutoff is not None and len(run.scores(stage.step_id)) > stage.cutoff
-    return over or stage.decided or stage.outranked > 0
+    return over or stage.decided or stage.outranked > 0 or (stage.rejected > 0 and _cuts(run, stage))
+
+
+def by_place(run: Recorded, stage: Stage, item: str, reason: str | None) -> bool:
+    """Whether a step rejected an item, by no rule of its own, for its place among the others: it says so, or ranks."""
+    if False in run.asked(item, stage.step_id).values():
+        return False
+    return _OF_PLACE.search(reason or "") is not None or _cuts(run, stage)
+
+
+def _cuts(run: Recorded, stage: Stage) -> bool:
+    """Whether a step that ranks kept what it scored highest, and rejected the rest."""
+    if stage.type not in ("rank", "select"):
+        return False
+    scores, kept = run.scores(stage.step_id), set(run.kept(stage.step_id))
+    gone = {*run.ids(stage.step_id)} - kept
+    if not kept or not gone or not scores.keys() >= {*kept, *gone}:
+        return False
+    return min(scores[one] for one in kept) > max(scores[one] for one in gone)
 
 
 def made_by(run: Recorded, end: Stage) -> tuple[Stage, Unknown | None]:

@@ -36,6 +36,7 @@ class Others(Protocol):
         """In how many runs of the same input, with no complaint, a step of that name kept an item, and how many not."""
 
 
+_NONE: frozenset[str] = frozenset()
 _A_PLACE = re.compile(r"\D{0,12}\d{1,4}")
 
 
@@ -53,6 +54,13 @@ class _Peers(RunPeers):
     def kept(self, step_id: str) -> Collection[str]:
         """The items that went on from a step."""
         return self._with(step_id, tuple(KEPT))
+
+    def answers(self, step_id: str) -> Sequence[tuple[str, str, bool]]:
+        """Item, rule, and whether it passed: what a step's rules said, in order."""
+        here = [self._here, Clause("step_id", "==", step_id), Clause("passed", "in", [True, False])]
+        table = self._reader.select("events", ["item_id", "rule_id", "passed"], here, ["event_no"])
+        columns = [table.column(name).to_pylist() for name in ("item_id", "rule_id", "passed")]
+        return list(zip(*columns, strict=True))
 
 
 class RunRecord:
@@ -79,6 +87,7 @@ class RunRecord:
                 self._rules[row["step_id"]].append(_rule(row, asked=not by_hand))
         self._fates: dict[str, tuple[Fate, list[Stop]]] = {}
         self._parents: dict[str, list[str]] = {}
+        self._instead: dict[str, frozenset[str]] = {}
 
     def fate(self, item: str) -> tuple[Fate, list[Stop]]:
         if item not in self._fates:
@@ -139,6 +148,11 @@ class RunRecord:
         rows = self._rows(item, step_id)
         return {row["rule_id"]: bool(row["passed"]) for row in rows if row["rule_id"] is not None}
 
+    def asked_instead(self, step_id: str) -> frozenset[str]:
+        if step_id not in self._instead:
+            self._instead[step_id] = _instead(self.peers.answers(step_id)) if len(self._rules[step_id]) > 1 else _NONE
+        return self._instead[step_id]
+
     def facts(self, item: str, step_id: str) -> tuple[dict[str, Any], bool]:
         rows = self._rows(item, step_id)
         shapes = self.peers.shapes(rows)
@@ -179,6 +193,19 @@ class RunRecord:
 
     def _rows(self, item: str, step_id: str) -> list[Row]:
         return [row for row in self.peers.events_of(item) if row["step_id"] == step_id]
+
+
+def _instead(answers: Sequence[tuple[str, str, bool]]) -> frozenset[str]:
+    """The rules that were asked only of items which had failed another before."""
+    failed: dict[str, set[str]] = defaultdict(set)  # by item
+    asked, plainly = set(), set()
+    for item, rule, passed in answers:
+        asked.add(rule)
+        if not failed[item] - {rule}:
+            plainly.add(rule)
+        if not passed:
+            failed[item].add(rule)
+    return frozenset(asked - plainly)
 
 
 def _rule(row: Mapping[str, Any], *, asked: bool) -> Rule:

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-from dxray.server.reasoning.faults import GENERATE, Fault, Judgement, Recorded, Rule, of_fate, undecided
+from dxray.server.reasoning.faults import GENERATE, Fault, Judgement, Recorded, of_fate, undecided
 from dxray.server.reasoning.flow import Stage
 from dxray.server.reasoning.journey import KEPT, Stop, Unknown
 from dxray.server.reasoning.orders import made_by, ranks
-from dxray.server.reasoning.sentences import rule_text, shown
-from dxray.wire.predicates import comparable, comparison
+from dxray.server.reasoning.rule_faults import against
+from dxray.server.reasoning.sentences import shown
 
 # Types of which it is known that their steps make no values, and those that may as well let pass what they should not.
 KNOWN = frozenset(("retrieve", "transform", "filter", "rank", "select", "merge", "route", "tool", "approve"))
 _JUDGES = frozenset(("filter", "rank", "select", "approve"))
-_MISSING = object()
 
 Unjudged = tuple[int, Unknown]  # by the place of the step in the flow
 
@@ -176,7 +174,11 @@ class _Passed:
         for item in self.line:
             if item in here:
                 for rule in self.run.rules(stage.step_id):
-                    self._rule(place, stage, item, rule)
+                    said = against(self.run, stage, item, rule)
+                    if isinstance(said, Fault):
+                        self.faults.append(said)
+                    elif said is not None:
+                        self.unjudged.append((place, said))
         if self.item in here and stage is not self.end:
             self._ranked(place, stage)
             self._vanished(place, stage)
@@ -225,56 +227,6 @@ class _Passed:
                     "give step.produce(item_id, parents=[…])",
                 )
                 return
-
-    def _rule(self, place: int, stage: Stage, item: str, rule: Rule) -> None:
-        """Whether a rule of a step that kept the item speaks against it."""
-        said = self.run.asked(item, stage.step_id).get(rule.rule_id)
-        name, text = self.run.name(item), _text(rule)
-        if said is False:
-            self.faults.append(Fault(stage, "too_lenient", item, f"kept {name}, which failed {text}"))
-        if said is not None:
-            return
-        value, unkept = self._observed(item, stage, rule.field)
-        if value is _MISSING:
-            if rule.asked or unkept or self.run.others_have(stage.step_id, rule.field):
-                self._not_judged(
-                    place,
-                    "not_recorded",
-                    f"{stage.name} did not ask {text} of {name}, and its {shown(rule.field)} is not recorded",
-                    f"ask every rule in {stage.name} with step.require_all, or record the evidence",
-                )
-            return
-        holds = _holds(rule, value)
-        if holds is None:
-            self._not_judged(
-                place,
-                "not_recorded",
-                f"{stage.name} did not ask {text} of {name}, and what it would have said cannot be told",
-                f"ask every rule in {stage.name}",
-            )
-        elif not holds:
-            asked = "was never asked" if rule.asked else "does not hold"
-            self.faults.append(
-                Fault(
-                    stage,
-                    "too_lenient",
-                    item,
-                    f"let {name} pass: {text} {asked}, and its "
-                    f"{shown(rule.field)} is {'missing' if value is None else shown(value)}",
-                )
-            )
-
-    def _observed(self, item: str, stage: Stage, name: str) -> tuple[Any, bool]:
-        """The value of a key at a step, else at one before it; and whether evidence was not kept."""
-        unkept = False
-        before = self.run.flow.ancestors(stage.step_id)
-        earlier = [one for one in reversed(self.run.flow.stages) if one.step_id in before]
-        for one in (stage, *earlier):
-            facts, gone = self.run.facts(item, one.step_id)
-            unkept = unkept or gone
-            if name in facts:
-                return facts[name], unkept
-        return _MISSING, unkept
 
     def _ranked(self, place: int, stage: Stage) -> None:
         """A step that ranked the item among those that go on: does it do so in other runs?"""
@@ -380,27 +332,3 @@ class _Passed:
 
 def _count(n: int) -> str:
     return "1 other" if n == 1 else f"{n} others"
-
-
-def _text(rule: Rule) -> str:
-    return rule_text({"field": rule.field, "op": rule.op, "threshold": rule.threshold})
-
-
-def _holds(rule: Rule, value: Any) -> bool | None:
-    """What the rule says of a value; None where stored as it is it cannot be compared as it was."""
-    if not comparable(value):
-        return False
-    bounds = rule.threshold if isinstance(rule.threshold, list) else [rule.threshold]
-    kinds = {_kind(one) for one in bounds if one is not None}
-    if kinds and _kind(value) not in kinds:
-        return None
-    try:
-        return bool(comparison(rule.op)(value, rule.threshold))
-    except (TypeError, ValueError, IndexError):
-        return None
-
-
-def _kind(value: Any) -> str:
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return "number"
-    return type(value).__name__
