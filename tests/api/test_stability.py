@@ -129,6 +129,34 @@ def test_other_settings_are_another_system(api: TestClient) -> None:
     assert causes(found) == {"other_settings": 1}  # the other version is said by the run itself
 
 
+@pytest.mark.parametrize("names", [False, True])
+def test_a_prompt_that_is_filled_with_what_came_before_is_one_setting(api: TestClient, names: bool) -> None:
+    """Words in a text and in a list, by their ids or by their names; and a template that is another one."""
+
+    def filled(words: tuple[str, ...], chosen: str, ask: str = "Rank") -> None:
+        shown = [word.upper() if names else word for word in words]
+        events = [{"item_id": one, "outcome": "produced", "name": one.upper()} for one in words]
+        prompt = {"messages": [f"{ask} these: {', '.join(shown)}.", *shown], "temperature": 0}
+        steps = [
+            {"name": "generate", "step_type": "generate", "config": {"model": "m1"}, "events": events},
+            {
+                "name": "choose",
+                "config": prompt,
+                "events": [{"item_id": one, "outcome": "accepted"} for one in words if one != chosen],
+                "decisions": [{"decision": "choose", "selected": chosen}],
+            },
+        ]
+        post(api, steps=steps)
+
+    filled(("stand", "cover"), "stand")
+    filled(("stand", "holder", "mount"), "mount")
+    found = stability(api)
+    assert (found["repeats"], found["flipped"], causes(found)) == (1, 1, {})
+    assert found["entry_steps"][0]["step_name"] == "generate"
+    filled(("stand", "cover"), "cover", ask="Sort")
+    assert (stability(api)["groups"], causes(stability(api))["other_settings"]) == (2, 1)
+
+
 def test_a_step_that_only_some_runs_have_splits_nothing(api: TestClient) -> None:
     post(api)
     one = {"name": "generate", "config": {"model": "m1"}, "events": [{"item_id": "stand", "outcome": "produced"}]}

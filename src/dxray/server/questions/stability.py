@@ -21,9 +21,11 @@ from dxray.server.reasoning.repeats import (
     Choice,
     Repetition,
     alike,
+    by_question,
     choose,
     deciding,
     deciding_steps,
+    emptied,
     is_set_up,
     question_of,
     said,
@@ -34,6 +36,8 @@ from dxray.server.reasoning.selection import equal, period, runs_where
 from dxray.server.reasoning.shown import Row, parsed
 from dxray.server.reasoning.stability_words import CAUSES, sentence
 from dxray.server.store.base import Reader
+
+Rules = dict[str, dict[str, list[str]]]  # by run and step
 
 _OF_RUN = (
     "run_id",
@@ -101,15 +105,10 @@ class _Found:
         self.asked: int = reader.count_by("runs", (), where).column("n")[0].as_py()
         self.rows = self._rows(where)
         self.completed = [row for row in self.rows if row["status"] == "completed"]
-        questions: dict[tuple[Any, ...], list[Repetition]] = defaultdict(list)
-        self.no_input = 0
-        for row in self.completed:
-            question = question_of(row)
-            if question is None:
-                self.no_input += 1
-            else:
-                questions[question].append(Repetition(row, output=said(row, "output")))
-        repeated = [runs for runs in questions.values() if len(runs) > 1]
+        asked = [Repetition(row, output=said(row, "output")) for row in self.completed if question_of(row) is not None]
+        self.no_input = len(self.completed) - len(asked)
+        questions = by_question(asked)
+        repeated = [runs for runs in questions if len(runs) > 1]
         self._read_steps([run for runs in repeated for run in runs])
         parts = [alike(runs) for runs in repeated]
         self.under_several = sum(len(groups) > 1 for groups in parts)
@@ -153,12 +152,32 @@ class _Found:
             by_hand[row["run_id"], row["step_id"]] = row["config"]
         for row in self.reader.select("steps", _OF_STEP, beside=beside).to_pylist():
             steps[row["run_id"]].append({**row, "config": by_hand.get((row["run_id"], row["step_id"]))})
-        rules: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+        rules: Rules = defaultdict(lambda: defaultdict(list))
         table = self.reader.select("rules", ["run_id", "step_id", "rule_id"], beside=beside)
         for run_id, step_id, rule in zip(*(column.to_pylist() for column in table.columns), strict=True):
             rules[run_id][step_id].append(rule)
         for run in runs:
             run.steps = steps[run.run_id]
+            run.settings = settings_of(run.steps, rules[run.run_id])
+        self._empty_templates([one for one in by_question(runs) if len(alike(one)) > 1], rules)
+
+    def _empty_templates(self, split: Sequence[Sequence[Repetition]], rules: Rules) -> None:
+        """Where runs of one question were set up otherwise: take out of their settings what earlier steps made."""
+        runs = [run for some in split for run in some]
+        if not runs or sum(run.events for run in runs) > _EVENTS:
+            return
+        beside = pa.table({"run_id": pa.array([run.run_id for run in runs], pa.string())})
+        texts: dict[str, list[Row]] = defaultdict(list)
+        for row in self.reader.select("steps", ["run_id", "step_id", "config", "output"], beside=beside).to_pylist():
+            texts[row["run_id"]].append(row)
+        made: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+        produced = [Clause("outcome", "==", "produced")]
+        table = self.reader.select("events", ["run_id", "step_id", "item_id", "name"], produced, beside=beside)
+        for run_id, step_id, item, name in zip(*(column.to_pylist() for column in table.columns), strict=True):
+            made[run_id][step_id] += [item, name] if name else [item]
+        for run in runs:
+            known = {row["step_id"]: row for row in texts[run.run_id]}
+            run.steps = emptied(run.steps, known, made[run.run_id])
             run.settings = settings_of(run.steps, rules[run.run_id])
 
     def _decide(self) -> bool:

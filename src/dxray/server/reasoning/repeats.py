@@ -2,9 +2,9 @@
 
 The same question: the same pipeline and input (by its fingerprint, else by its text, which must be whole). The same
 system: the same code version, variant and environment, and the same settings (config, cut-off, rules) at every step
-that all runs of the question have. A step that only some of them have splits nothing: that it ran at all may be the
-difference that is asked about. Where neither a version nor any setting is recorded, the system is taken to be the same,
-and those runs are counted.
+that all runs of the question have; of a setting that holds what an earlier step made, only the template counts. A step
+that only some of them have splits nothing: that it ran at all may be the difference that is asked about. Where neither
+a version nor any setting is recorded, the system is taken to be the same, and those runs are counted.
 
 What a run decided are the items that were selected at the step which, of those that select in runs of this question,
 stands last. A run without that step chose nothing, if nothing of it is missing. Where no two runs of a question chose
@@ -21,6 +21,7 @@ from typing import Any
 
 from dxray.server.reasoning.alignment import RUN_CONFIG
 from dxray.server.reasoning.shown import Row, parsed
+from dxray.server.reasoning.templates import template, texts_in
 
 Settings = Mapping[str, tuple[Any, ...]]  # by step name
 Choice = tuple[str, ...]  # items, in the order of their ids
@@ -61,6 +62,27 @@ def question_of(row: Row) -> tuple[Any, ...] | None:
     """What a run was asked, and of which version; None where its input is not known."""
     asked = said(row, "input")
     return None if asked is None else (row["pipeline"], asked, *(row[name] for name in RUN_CONFIG))
+
+
+def by_question(runs: Iterable[Repetition]) -> list[list[Repetition]]:
+    """Runs that were asked the same, together."""
+    found: dict[tuple[Any, ...] | None, list[Repetition]] = defaultdict(list)
+    for run in runs:
+        found[question_of(run.row)].append(run)
+    return list(found.values())
+
+
+def emptied(steps: Sequence[Row], texts: Mapping[str, Row], made: Mapping[str, Sequence[str]]) -> list[Row]:
+    """Steps whose config is a template: what steps before them made is no setting. `texts` and `made` by step id."""
+    found: list[Row] = []
+    before: list[str] = []
+    for step in sorted(steps, key=lambda step: step["position"]):
+        row = texts.get(step["step_id"]) or {}
+        if row.get("config") is not None:
+            step = {**step, "config_fingerprint": template(parsed(row["config"], row["config"]), before)}
+        found.append(step)
+        before += [*texts_in(parsed(row.get("output"), None)), *made.get(step["step_id"], ())]
+    return found
 
 
 def settings_of(steps: Iterable[Row], rules: Mapping[str, Sequence[str]]) -> dict[str, tuple[Any, ...]]:
