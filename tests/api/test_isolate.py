@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import pytest
 from starlette.testclient import TestClient
 
 from dxray import XRay, testing
 from dxray.server.api.diff import DiffAnswer
+from dxray.server.reasoning import isolation
+from dxray.server.reasoning.replay import replay
 from dxray.wire.answers import Diff
 from tests.api.test_whatif import deliver
 
@@ -100,3 +103,18 @@ def test_without_asking_there_is_none(api: TestClient) -> None:
     both(api, {"cap": 100, "floor": 3.5}, {"cap": 150, "floor": 3.5})
     assert api.get("/diff", params={"a": "a", "b": "b"}).json()["minimal_changes"] is None
     assert api.get("/diff", params={"a": "a", "b": "b", "isolate": "perhaps"}).status_code == 422
+
+
+def test_every_set_of_differences_is_replayed_once_for_all_items(
+    api: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both(api, {"cap": 100, "floor": 3.0}, {"cap": 150, "floor": 4.2, "fits": ["case"]})
+    replayed: list[int] = []
+
+    def counted(run: Any, changes: Sequence[Any]) -> Any:
+        replayed.append(len(changes))
+        return replay(run, changes)
+
+    monkeypatch.setattr(isolation, "replay", counted)
+    assert len(isolated(api)) > 1
+    assert len(replayed) <= 2 + 2**3 - 1  # both runs as they are, and each set of three limits

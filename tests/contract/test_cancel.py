@@ -12,8 +12,9 @@ import pytest
 
 from dxray.server.ingest import Ingest
 from dxray.server.posted import read
+from dxray.server.reasoning.replay import History, replay
 from dxray.server.store.base import Commit, Mark, Reader
-from dxray.server.store.cancel import Cancel, Cancelled
+from dxray.server.store.cancel import Cancel, Cancelled, check
 from dxray.server.store.duckdb import DuckStore
 
 
@@ -49,7 +50,8 @@ def stopped(ask: Callable[[Reader], object], store: DuckStore, after: float) -> 
 
     def run() -> None:
         try:
-            ask(store.project("p", cancel))
+            with cancel.asking():
+                ask(store.project("p", cancel))
         except BaseException as error:  # noqa: BLE001 - looked at below
             errors.append(error)
         ended.set()
@@ -80,6 +82,15 @@ def test_a_question_is_stopped_between_its_queries(store: DuckStore) -> None:
             reader.select("runs", ["run_id"], limit=1)
 
     assert stopped(small, store, after=0.2) < 3.0
+
+
+def test_a_question_is_stopped_while_it_works_things_out(store: DuckStore) -> None:
+    def replays_for_ever(_: Reader) -> None:
+        while True:
+            replay(History("r", [], [], []), ())
+
+    assert stopped(replays_for_ever, store, after=0.2) < 3.0
+    check()  # nothing is asked in this thread
 
 
 def test_what_is_stopped_does_not_begin(store: DuckStore) -> None:
@@ -119,7 +130,10 @@ def test_the_version_grows_with_every_change(store: DuckStore) -> None:
     assert grew()
     store.project("p").count_by("runs", ())
     assert not grew()
-    store.insert(Commit({}, [Mark("p", "producer", (), 1)]))  # a heartbeat: a run may be abandoned no more
+    now = int(time.time() * 1e6)
+    store.insert(Commit({}, [Mark("p", "producer", (), now)]))  # the first heartbeat: a run may be abandoned no more
     assert grew()
+    store.insert(Commit({}, [Mark("p", "producer", (), now + 1)]))
+    assert not grew()
     store.delete("p", ["r"])
     assert grew()

@@ -2,9 +2,10 @@
 
 An answer follows from what is stored, the parameters and the clock.
 
-- What is stored: the store counts its changes (`Store.version`: every commit, labels and heartbeats among them, every
-  deletion, and counts brought up to date in the background). An answer is kept with the count from before it was worked
-  out, so a commit beside it makes it old, never wrong; when the count moves on, all are forgotten.
+- What is stored: the store counts its changes (`Store.version`: every commit, labels among them, every deletion, counts
+  brought up to date in the background, and a heartbeat of a producer that had been silent). An answer is kept with the
+  count from before it was worked out, so a commit beside it makes it old, never wrong; when the count moves on, all are
+  forgotten.
 - The parameters are in the key. Views are filled in before: a view that changed is another key.
 - The clock moves `since:7d`, and makes a running run abandoned without any commit. Where a time is given as an age, or
   a run is running, an answer is good for `MOVING_S` seconds. No run begins to run without a commit: while none runs, an

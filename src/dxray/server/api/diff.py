@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
+from starlette.concurrency import run_in_threadpool
 
 from dxray.server.api.documents import Document, ItemRow, UnknownRow, answers
-from dxray.server.api.parts import Parameters, ReaderHere, answer
+from dxray.server.api.long import answered
+from dxray.server.api.parts import PROJECT, Parameters, PartsHere, answer
 from dxray.server.questions import diff as questions
 
 router = APIRouter(tags=["questions"])
@@ -242,5 +244,7 @@ class DiffQuery(Parameters):
 
 
 @router.get("/diff", summary="Where did two runs part?", responses=answers(DiffAnswer, 404))
-def get_diff(reader: ReaderHere, query: Annotated[DiffQuery, Query()]) -> Response:
-    return answer(questions.diff(reader, query.a, query.b, query.isolate))
+async def get_diff(request: Request, parts: PartsHere, query: Annotated[DiffQuery, Query()]) -> Response:
+    if query.isolate:  # it replays a run many times
+        return await answered(request, parts, questions.diff, query.model_dump)
+    return await run_in_threadpool(lambda: answer(questions.diff(parts.store.project(PROJECT), query.a, query.b)))

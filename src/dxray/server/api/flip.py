@@ -6,10 +6,10 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
-from starlette.concurrency import run_in_threadpool
 
 from dxray.server.api.documents import Document, ItemRow, UnknownRow, Verdict, answers
-from dxray.server.api.parts import PROJECT, NoParameters, Parameters, PartsHere, answer, body_of
+from dxray.server.api.long import answered
+from dxray.server.api.parts import NoParameters, Parameters, PartsHere, body_of
 from dxray.server.api.whatif import body, read
 from dxray.server.questions import flip as questions
 
@@ -66,8 +66,4 @@ class FlipAnswer(Document):
 )
 async def post_flip(request: Request, parts: PartsHere, _: Annotated[NoParameters, Query()]) -> Response:
     said = read(FlipBody, await body_of(request, _LONGEST_BODY), '{"run_id": "…", "item_id": "…"}')
-
-    def ask() -> dict[str, Any]:
-        return questions.flip(parts.store.project(PROJECT), said.run_id, said.item_id)
-
-    return answer(await run_in_threadpool(ask))
+    return await answered(request, parts, questions.flip, lambda: {"run_id": said.run_id, "item_id": said.item_id})

@@ -78,7 +78,8 @@ class LongQuestions:
         def work() -> tuple[bytes, float]:
             reader = self.store.project(project, cancel)
             seconds = seconds_good(reader, given)
-            return to_json(ask(reader, **given)), seconds
+            with cancel.asking():
+                return to_json(ask(reader, **given)), seconds
 
         answer = asyncio.get_running_loop().run_in_executor(self._pool, work)
         running = self._running[version, key] = _Running(answer, cancel)

@@ -29,6 +29,7 @@ from dxray.server.reasoning.losses import NONE, losses_of
 from dxray.server.reasoning.parting import OneRun, Parting
 from dxray.server.reasoning.shown import Row
 from dxray.server.store.base import Reader, Value
+from dxray.server.store.cancel import check
 
 _EVENTS = ("step_id", "event_no", "item_id", "outcome", "reason", "score")
 
@@ -146,6 +147,7 @@ def part(reader: Reader, runs: dict[str, Row], pairs: Sequence[Pair], together: 
 
 
 def _first(pair: Pair, found: Parting) -> Parted:
+    check()
     for step in found.steps:
         if step.verdict.differs is None:
             return Parted(pair, unknown=(step.unknown or {}).get("detail", f"{step.key.name} is not fully recorded"))

@@ -27,6 +27,7 @@ from dxray.server.store.base import Reader
 
 _EXHAUSTIVE = 8
 _ITEMS = 20
+_KEPT = 300  # replays, of a byte an item: more than there are sets of eight differences
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,19 +69,19 @@ def minimal_changes(
     deltas, added = deltas_of(one, other, aligned)
     configs = _other_configs(reader, a, b, aligned)
     out = []
-    for item in _either(one, other) if items is None else items:
-        goes, wanted = _fate(one, item, ()), _fate(other, item, ())
+    here, there = _Replays(one), _Replays(other)
+    for item in _either(here, there) if items is None else items:
+        goes, wanted = here.fate(item), there.fate(item)
         if goes == wanted or MAYBE in (goes, wanted):
             continue
-        found = isolate(deltas, partial(_flips, one, item, wanted))
+        found = isolate(deltas, partial(here.flips, item, wanted))
         out.append(_row(one, item, wanted, found, [*configs, *added]))
     return out
 
 
-def _either(one: History, other: History) -> list[str]:
+def _either(one: _Replays, other: _Replays) -> list[str]:
     """The items that only one of two runs chose, or kept to the end."""
-    fates = [{run.items[n] for n in np.flatnonzero(_fates(run, ()) == YES).tolist()} for run in (one, other)]
-    return sorted(fates[0] ^ fates[1])[:_ITEMS]
+    return sorted(one.kept() ^ other.kept())[:_ITEMS]
 
 
 def deltas_of(one: History, other: History, aligned: Sequence[tuple[str, str]]) -> tuple[list[Delta], list[str]]:
@@ -157,11 +158,34 @@ def ddmin(deltas: list[Delta], flips: Callable[[Sequence[Delta]], bool]) -> list
     return deltas
 
 
-def _fate(run: History, item: str, deltas: Sequence[Delta]) -> int:
-    """Whether the item is chosen, or where nothing is chosen, kept to the end."""
-    if item not in run.items:
-        return NO
-    return int(_fates(run, deltas)[run.items.index(item)])
+class _Replays:
+    """A run with sets of differences applied, each set replayed once for all its items."""
+
+    def __init__(self, run: History) -> None:
+        self._run = run
+        self._place = {item: place for place, item in enumerate(run.items)}
+        self._fates: dict[frozenset[int], Array] = {}
+
+    def fate(self, item: str, deltas: Sequence[Delta] = ()) -> int:
+        """Whether the item is chosen, or where nothing is chosen, kept to the end."""
+        return int(self._all(deltas)[self._place[item]]) if item in self._place else NO
+
+    def kept(self) -> set[str]:
+        """All items of which that is so, with nothing applied."""
+        return {self._run.items[place] for place in np.flatnonzero(self._all(()) == YES).tolist()}
+
+    def flips(self, item: str, wanted: int, deltas: Sequence[Delta]) -> int:
+        """Whether the item comes to the wanted fate."""
+        state = self.fate(item, deltas)
+        return MAYBE if state == MAYBE else YES if state == wanted else NO
+
+    def _all(self, deltas: Sequence[Delta]) -> Array:
+        key = frozenset(map(id, deltas))  # each is one object, made once
+        if key not in self._fates:
+            if len(self._fates) >= _KEPT:
+                self._fates.clear()
+            self._fates[key] = _fates(self._run, deltas)
+        return self._fates[key]
 
 
 def _fates(run: History, deltas: Sequence[Delta]) -> Array:
@@ -173,11 +197,6 @@ def _fates(run: History, deltas: Sequence[Delta]) -> Array:
     for into, out in zip(found.into, found.out, strict=True):
         fates = np.where(into != NO, out, fates)
     return fates
-
-
-def _flips(run: History, item: str, wanted: int, deltas: Sequence[Delta]) -> int:
-    state = _fate(run, item, deltas)
-    return MAYBE if state == MAYBE else YES if state == wanted else NO
 
 
 def _other_configs(reader: Reader, a: str, b: str, aligned: Sequence[tuple[str, str]]) -> list[str]:

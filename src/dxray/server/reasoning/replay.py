@@ -46,6 +46,7 @@ from dxray.server.reasoning.limits import (
     change_of,
     verdicts,
 )
+from dxray.server.store.cancel import check
 from dxray.wire.records import OUTCOMES
 
 REJECTED, SELECTED = OUTCOMES.index("rejected"), OUTCOMES.index("selected")
@@ -235,6 +236,7 @@ def _let(at: At, before: Array, after: Array, kept: Array) -> Array:
 
 def replay(run: History, changes: Sequence[Change]) -> Replayed:
     """The run with these changes."""
+    check()
     walk = _Walk(run, changes)
     for place in range(len(run.at)):
         walk.step(place)

@@ -27,6 +27,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dxray.server.reasoning.shown import parsed
+from dxray.server.store.cancel import check
 
 Ints = np.ndarray[Any, np.dtype[np.int64]]
 Floats = np.ndarray[Any, np.dtype[np.float64]]
@@ -196,6 +197,7 @@ def health_of(rules: Rules, seen: Seen) -> dict[int, Health]:
     every = _Items(rules, seen, families, local)
     out: dict[int, Health] = {}
     for number, family in enumerate(families.tolist()):
+        check()
         mine = local == number
         failed = np.flatnonzero(every.failed & (every.local == number))
         items = every.item[failed]

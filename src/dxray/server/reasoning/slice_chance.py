@@ -25,6 +25,7 @@ from math import comb
 import numpy as np
 
 from dxray.server.reasoning.slices import Bools, Floats, Ints, Rows, Search, Slice, has, inside, sums
+from dxray.server.store.cancel import check
 
 CLUSTERS = 400
 ALPHA = 0.05
@@ -177,6 +178,7 @@ def _permuted(n: Floats, v: Floats, in_b: Bools, own: Floats) -> Floats:
         chance = np.random.default_rng(0)
         sides = chance.permuted(np.tile(in_b.astype(np.float64), (_PERMUTATIONS, 1)), axis=1)
         added = 1
+    check()
     largest = _rises(n, v, sides).t.max(axis=1)
     as_large = (largest[:, None] >= own[None, :] - 1e-9).sum(axis=0)
     found: Floats = (as_large + added) / (len(sides) + added)

@@ -32,6 +32,8 @@ from typing import Any
 
 import numpy as np
 
+from dxray.server.store.cancel import check
+
 Ints = np.ndarray[Any, np.dtype[np.int64]]
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 Bools = np.ndarray[Any, np.dtype[np.bool_]]
@@ -301,6 +303,7 @@ def _subsets(rows: Rows, key: Ints, high: int, most: int, never: int | None) -> 
     codes = [own + 1 for own in rows.codes]
 
     def deeper(chosen: list[int], key: Ints, high: int) -> Iterator[tuple[list[int], Ints, int]]:
+        check()
         yield chosen, key, high
         for n in range(chosen[-1] + 1 if chosen else 0, len(codes) if len(chosen) < most else 0):
             dimension = rows.dimensions[n]

@@ -1,9 +1,10 @@
-"""Stopping a query whose answer nobody waits for any more."""
+"""Stopping a question whose answer nobody waits for any more: its queries, and what is worked out between them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from threading import Lock
 
 from dxray.server.errors import DxrayError
@@ -35,6 +36,20 @@ class Cancel:
             for interrupt in self._running:
                 interrupt()
 
+    def check(self) -> None:
+        """Raise `Cancelled` where it is set."""
+        if self._is_set:
+            raise Cancelled
+
+    @contextmanager
+    def asking(self) -> Iterator[None]:
+        """A question that `check` stops, asked in this thread."""
+        token = _ASKED.set(self)
+        try:
+            yield
+        finally:
+            _ASKED.reset(token)
+
     @contextmanager
     def stopping(self, interrupt: Callable[[], None]) -> Iterator[None]:
         """A query that `interrupt` stops, and never one after it. Raises `Cancelled`, in place of what it raises."""
@@ -51,3 +66,13 @@ class Cancel:
         finally:
             with self._lock:
                 self._running.discard(interrupt)
+
+
+_ASKED: ContextVar[Cancel | None] = ContextVar("asked", default=None)
+
+
+def check() -> None:
+    """Raise `Cancelled` where nobody waits for the question that this thread works on. Cheap: for use in loops."""
+    asked = _ASKED.get()
+    if asked is not None:
+        asked.check()

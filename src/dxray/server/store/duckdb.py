@@ -117,9 +117,15 @@ class DuckStore:
             with _transaction(con):
                 left = duck_commit.write(con, commit)
             self._uncounted |= left
+            if any(table.num_rows for table in commit.tables.values()) or self._wakes(commit.marks):
+                self._version += 1
             for mark in commit.marks:
                 self._heard.setdefault(mark.project, {})[mark.producer] = mark.seen_at
-            self._version += 1
+
+    def _wakes(self, marks: Sequence[Mark]) -> bool:
+        """Whether a heartbeat changes what can be read: its producer had been silent, so its runs were abandoned."""
+        since = self._alive_since()
+        return any(self._heard.get(mark.project, {}).get(mark.producer, 0) < since for mark in marks)
 
     def delete(self, project: str, run_ids: Sequence[str]) -> int:
         """Remove runs with all that belongs to them. Returns how many runs there were."""
