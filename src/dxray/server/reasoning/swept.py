@@ -176,16 +176,19 @@ def _asked_of_all(
 ) -> Array:
     """Whether every later rule was asked of these items too, and passed."""
     rules = reader.select("rules", ["place", "number", "rule_id"], beside=table)
-    later: dict[str, set[int]] = {}
     rows = list(zip(*(rules[name].to_pylist() for name in ("place", "number", "rule_id")), strict=True))
     first = {place: number for place, number, rule_id in rows if rule_id == asked[place].rule_id}
-    for step, number, rule_id in rows:
-        if number > first[step]:
-            later.setdefault(rule_id, set()).add(step)
-    out = np.ones(len(place), dtype=bool)
-    for rule_id, steps in later.items():
-        has = np.isin(np.arange(len(asked)), sorted(steps))[place]
-        out &= ~has | _among(keys, _keys(reader, [Clause("rule_id", "==", rule_id), _PASSED], table))
+    later = {(step, rule_id) for step, number, rule_id in rows if number > first[step]}
+    wanted = np.bincount([step for step, _ in later], minlength=len(asked))[place]
+    where = [Clause("rule_id", "in", sorted({rule_id for _, rule_id in later})), _PASSED]
+    passed = reader.count_by("events", ["place", "item_key", "rule_id"], where, beside=table)  # each once
+    names = {rule_id: n for n, rule_id in enumerate(where[0].value)}
+    codes = pc.index_in(passed["rule_id"], pa.array(where[0].value, pa.string())).to_numpy()
+    pairs = passed["place"].to_numpy().astype(np.int64) * len(names) + codes
+    mine = np.isin(pairs, [step * len(names) + names[rule_id] for step, rule_id in later])
+    counts = pc.value_counts(passed["item_key"].filter(pa.array(mine)))
+    at = pc.index_in(keys, counts.field("values")).fill_null(-1).to_numpy()
+    out: Array = np.append(counts.field("counts").to_numpy(), 0)[at] >= wanted
     return out
 
 
