@@ -366,6 +366,7 @@ def select(run: Any, ranked: list[tuple[float, Flight]]) -> Flight | None:
         if not ranked:
             return None
         (score, best), *others = ranked
+        step.cutoff(1)
         step.decide(
             decision="rebook",
             selected=best.id,

@@ -197,6 +197,7 @@ def select_best(run: Run | NullRun, passed: list[Product]) -> Product:
             scores[product.id] = round(sum(parts.values()), 4)
             step.score(product.id, scores[product.id], parts=parts)
         best, *others = sorted(passed, key=lambda product: (-scores[product.id], product.id))
+        step.cutoff(1)
         step.decide(
             decision="select_competitor",
             selected=best.id,

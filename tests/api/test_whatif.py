@@ -54,7 +54,9 @@ PRICES = {"a": 50.0, "b": 90.0, "c": 120.0, "d": 190.0}
 RATINGS = {"a": 3.0, "b": 4.0, "c": 5.0, "d": 1.0}
 
 
-def record(api: TestClient, *, together: bool = False, model: str | None = None, plain: bool = False) -> None:
+def record(
+    api: TestClient, *, together: bool = False, model: str | None = None, plain: bool = False, counted: bool = True
+) -> None:
     """Four products; a cap on the price, then a floor for the rating; the best rating wins."""
     with testing.capture() as captured:
         with XRay("shop").run(run_id="r") as run:
@@ -87,6 +89,8 @@ def record(api: TestClient, *, together: bool = False, model: str | None = None,
                 best, *others = sorted(kept, key=lambda item: -RATINGS[item])
                 for item in kept:
                     step.score(item, RATINGS[item])
+                if counted:
+                    step.cutoff(1)
                 step.decide("pick", best, alternatives=[{"id": other, "score": RATINGS[other]} for other in others])
         deliver(api, captured)
 
@@ -103,6 +107,16 @@ def test_a_tighter_limit_is_certain_and_the_next_best_wins(api: TestClient) -> N
     reasons = {row["reason"]: (row["before"], row["after"]) for row in found["by_reason_after"]}
     assert reasons == {None: (2, [1, 1]), REASON: (2, [3, 3])}
     assert "price_too_high at 60 instead of 100" in found["sentence"]
+
+
+def test_where_no_cutoff_is_recorded_the_next_best_may_win_and_may_be_too_bad(api: TestClient) -> None:
+    record(api, counted=False)
+    found = ask(api, cap(60))
+    assert found["winners_changed"] == [1, 1]  # what won is gone
+    (change,) = found["winner_changes"]
+    assert (change["to"], change["exactness"]) == ([], "bounded")
+    assert change["may_win"] == [{"item_id": "a", "name": "Product a"}]
+    assert any("step.cutoff" in one["hint"] for one in found["unknown"])
 
 
 def test_an_item_that_later_rules_never_saw_reaches_them_and_then_nothing_is_known(api: TestClient) -> None:

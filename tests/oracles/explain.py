@@ -76,7 +76,7 @@ def read(place: Path, said: dict[str, Any]) -> Incident:
 
 def listed(rows: Rows) -> list[frozenset[tuple[int, int]]]:
     """The conditions of the slices, in the order of the answer."""
-    return [frozenset((one.dimension, one.low) for one in found.conditions) for found in causes(rows)[0]]
+    return [frozenset((one.dimension, one.low) for one in found.conditions) for found in causes(rows).slices]
 
 
 def by_risk_ratio(rows: Rows) -> list[frozenset[tuple[int, int]]]:
@@ -193,7 +193,7 @@ def no_cause(trials: int) -> list[Figure]:
         found = 0
         for trial in range(trials):
             rows, _ = planted(90_000 + trial, 0, *_SHAPES[trial % len(_SHAPES)], everywhere=rise)
-            found += bool(causes(rows)[0])
+            found += bool(causes(rows).slices)
         out.append(Figure(SECTION, test, "a finding in <= 5 %", f"{found} of {trials}", found <= 0.05 * trials))
     return out
 

@@ -56,7 +56,7 @@ def usable(world: World, went: Went) -> bool:
         came = went.came.get(one.name, ())
         if one.plain and not any(one.odd(world, item) and one.by_rules(world, item, {}) for item in came):
             return False
-    return world.choice == "score" or not went.by_score
+    return not went.hidden and (world.choice in ("score", "floor", "all") or not went.by_score)
 
 
 def compare(world: World, limits: Limits, before: Went, run: History, tally: Tally) -> None:

@@ -23,6 +23,7 @@ from dxray.wire.records import AnyRecord, Run
 
 Limits = dict[str, Any]  # threshold by reason
 DISABLED = object()
+FLOOR = 0.4
 
 
 def draw(*words: object) -> float:
@@ -59,6 +60,7 @@ class Filter:
     plain: bool  # some items are rejected without a rule
     kind: str
     evidence: bool  # what goes on is accepted with its facts
+    either: bool = False  # one of its rules is enough
 
     def lets(self, world: World, item: str, limits: Limits) -> bool:
         return self.by_rules(world, item, limits) and not self.odd(world, item)
@@ -66,7 +68,12 @@ class Filter:
     def by_rules(self, world: World, item: str, limits: Limits) -> bool:
         facts = world.of(item)
         asked = [rule for rule in self.rules if not (self.careful and facts[rule.field] is None)]
-        return all(rule.passes(facts[rule.field], limits) for rule in asked)
+        passes = [rule.passes(facts[rule.field], limits) for rule in asked]
+        return any(passes) or not asked if self.either else all(passes)
+
+    def fails_one(self, world: World, item: str) -> bool:
+        facts = world.of(item)
+        return any(facts[rule.field] is not None and not rule.passes(facts[rule.field], {}) for rule in self.rules)
 
     def odd(self, world: World, item: str) -> bool:
         return self.plain and draw(world.seed, self.name, item) < 0.3
@@ -79,6 +86,7 @@ class Went:
     came: dict[str, list[str]] = field(default_factory=dict)
     let: dict[str, list[str]] = field(default_factory=dict)
     chosen: set[str] = field(default_factory=set)
+    hidden: bool = False  # nothing shows what a step does: one that drops some for others had nothing to drop, say
     by_score: bool = False  # it looks as if the best scores were chosen, whether or not they were
 
 
@@ -94,7 +102,7 @@ class World:
     words: int  # items come from so many words; 0: from nowhere
     top: int
     winners: int
-    choice: str  # score, worst, taste
+    choice: str  # score, worst, taste; the best of at least FLOOR, all of at least FLOOR, or the best of each kind
     capture: str
     named: float  # the share of those not chosen that the choice names
 
@@ -159,9 +167,11 @@ def made(seed: int, whole: bool) -> World:
                 not whole and chance.random() < 0.3,
                 "filter" if whole else chance.choice(("filter", "filter", "transform", "rank")),
                 whole or chance.random() < 0.5,
+                not whole and len(rules) > 1 and chance.random() < 0.25,
             )
         )
-    between = [chance.choice(("", "", "merge", "remake", "model", "branch", "top", "quiet")) for _ in filters]
+    after = ("", "", "merge", "remake", "model", "branch", "top", "cut", "dedupe", "quiet")
+    between = [chance.choice(after) for _ in filters]
     return World(
         seed,
         whole,
@@ -173,7 +183,7 @@ def made(seed: int, whole: bool) -> World:
         0 if whole else chance.choice((0, 0, 2)),
         chance.randint(1, 6),
         chance.randint(1, 3),
-        "score" if whole else chance.choice(("score", "score", "score", "worst", "taste")),
+        "score" if whole else chance.choice(("score", "score", "score", "worst", "taste", "floor", "all", "each")),
         "full" if whole else chance.choice(("full", "none", "sample", "auto")),
         1.0 if whole else chance.choice((1.0, 0.5, 0.0)),
     )
@@ -239,17 +249,19 @@ class Execution:
                 step.set_input_count(len(pool))
             now = [self.limits.get(rule.reason, rule.threshold) for rule in one.rules]
             rules = [
-                step.require(rule.field, rule.op, limit_, reason=rule.reason)
-                for rule, limit_ in zip(one.rules, now, strict=True)
-                if limit_ is not DISABLED
+                (rule.field, None if at is DISABLED else step.require(rule.field, rule.op, at, reason=rule.reason))
+                for rule, at in zip(one.rules, now, strict=True)
             ]
             for item in pool:
                 facts = world.of(item)
-                asked = [rule for rule in rules if not (one.careful and facts[rule.field] is None)]
-                if one.together:
-                    good = not asked or step.require_all(asked).passes(item, facts)
+                asked = [(name, rule) for name, rule in rules if not (one.careful and facts[name] is None)]
+                if one.together and not one.either:
+                    all_of_them = [rule for _, rule in asked if rule is not None]
+                    good = not all_of_them or step.require_all(all_of_them).passes(item, facts)
                 else:
-                    good = all(rule.passes(item, facts[rule.field]) for rule in asked)
+                    every = (rule is None or rule.passes(item, facts[name]) for name, rule in asked)
+                    said = list(every) if one.together else every
+                    good = not asked or (any(said) if one.either else all(said))
                 if good and one.odd(world, item):
                     step.reject(item, "looks_odd", {"n": 1})
                     good = False
@@ -258,6 +270,8 @@ class Execution:
                     kept.append(item)
                 assert good == one.lets(world, item, self.limits), (world.seed, item)
         went.let[one.name] = kept
+        if one.either:  # seen where something failed a rule and was kept, or was not asked the rest
+            went.hidden |= not any(not one.together or one.fails_one(world, item) for item in kept)
         return kept
 
     def merge(self, name: str, pool: list[str]) -> list[str]:
@@ -334,16 +348,64 @@ class Execution:
             step.cutoff(self.world.top)
         return sorted(pool, key=lambda item: -self.world.score(item))[: self.world.top]
 
+    def cut(self, name: str, pool: list[str]) -> list[str]:
+        """The best so many, and the rest is rejected for it."""
+        best = sorted(pool, key=lambda item: -self.world.score(item))[: self.world.top]
+        with self.step(f"{name}.cut", "rank") as step:
+            for item in pool:
+                if draw(self.world.seed, name, "scored") < 0.5:
+                    step.score(item, self.world.score(item))
+                if item in best:
+                    step.accept(item)
+                else:
+                    step.reject(item, "below_top_k")
+        self.went.hidden |= len(best) == len(pool)
+        return [item for item in pool if item in best]
+
+    def dedupe(self, name: str, pool: list[str]) -> list[str]:
+        """Of those alike only the first stays, and the others are rejected."""
+        kept: list[str] = []
+        with self.step(f"{name}.dedupe", "filter") as step:
+            for item in pool:
+                if any(crc32(one.encode()) % 3 == crc32(item.encode()) % 3 for one in kept):
+                    step.reject(item, "duplicate")
+                else:
+                    step.accept(item)
+                    kept.append(item)
+        self.went.hidden |= len(kept) == len(pool)
+        return kept
+
+    def each(self, pool: list[str]) -> None:
+        """The best of each kind, in a decision of its own."""
+        world = self.world
+        with self.step("choose", "select") as step:
+            for item in pool:
+                step.score(item, world.score(item))
+            kinds = sorted({str(world.of(item)["kind"]) for item in pool})
+            self.went.hidden |= len(kinds) == 1
+            for kind in kinds:
+                order = [item for item in pool if str(world.of(item)["kind"]) == kind]
+                order.sort(key=lambda item: -world.score(item))
+                step.decide(kind, order[0], "best", alternatives=order[1:])
+                self.went.chosen.add(order[0])
+
     def choose(self, pool: list[str]) -> None:
         world = self.world
         if not pool:
+            return
+        if world.choice == "each":
+            self.each(pool)
             return
         order = sorted(pool, key=lambda item: -world.score(item))
         if world.choice == "worst":
             order.reverse()
         elif world.choice == "taste":
             order.sort(key=lambda item: draw(world.seed, sorted(pool), item))
-        best, others = order[: world.winners], order[world.winners :]
+        best = order[: world.winners if world.choice != "all" else None]
+        if world.choice in ("floor", "all"):
+            best = [item for item in best if world.score(item) >= FLOOR]
+            self.went.hidden |= world.choice == "all" and len(best) == 1 < len(order)  # as if it took one
+        others = [item for item in order if item not in best]
         with self.step("choose", "select") as step:
             for item in pool if draw(world.seed, "scores") < 0.7 or world.whole else ():
                 step.score(item, world.score(item))

@@ -93,7 +93,9 @@ def shop(**more: Any) -> History:
         stage("keep", type="filter"), [1, 1, REJECTED], 0,
         rules=(CAP,), asked=[[1, 1, 0]], values=(observed(50, 90, 120),),
     )  # fmt: skip
-    choose = at(stage("choose", type="select", decided=True), [4, SELECTED, -2], 1, score=[0.2, 0.5, np.nan])
+    cutoff = more.pop("cutoff", 1)
+    one = stage("choose", type="select", decided=True, cutoff=cutoff)
+    choose = at(one, [4, SELECTED, -2], 1, score=[0.2, 0.5, np.nan])
     return History("r", ["a", "b", "c"], [search, keep, choose], ["too_dear"], **more)
 
 
@@ -106,6 +108,16 @@ def test_the_best_of_what_is_left_wins() -> None:
     assert winners(shop(), 60) == [YES, NO, NO]
     assert winners(shop(), 10) == [NO, NO, NO]
     assert winners(shop(), 130) == [NO, NO, YES]  # its score is that of the step before, as those of the others are
+
+
+def test_without_a_cutoff_it_may_have_taken_what_is_good_enough() -> None:
+    run = shop(cutoff=None)
+    assert winners(run, 60) == [MAYBE, NO, NO]
+    assert winners(run, 130) == [NO, NO, YES]
+    run.at[2].least_won = 0.1
+    assert winners(run, 60) == [YES, NO, NO]
+    run.at[2].varies = True  # perhaps all that are good enough
+    assert winners(run, 130) == [NO, MAYBE, YES]
 
 
 def test_without_its_score_a_new_item_leaves_the_outcome_open() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
@@ -23,7 +24,7 @@ from dxray.server.reasoning.selection import equal, period, runs_where
 from dxray.server.reasoning.sentences import shown
 from dxray.server.reasoning.shown import Row, parsed
 from dxray.server.reasoning.sweeps import SWEPT, steepest, thresholds
-from dxray.server.reasoning.swept import Asked, sweep
+from dxray.server.reasoning.swept import Asked, one_may_be_enough, sweep
 from dxray.server.store.base import Reader
 
 _RUNS = 500  # runs that are replayed, the newest
@@ -188,7 +189,9 @@ class _Rules:
         by_step: dict[tuple[str, str], list[Row]] = {}
         for row in self.rows:
             by_step.setdefault((row["run_id"], row["step_id"]), []).append(row)
-        return [self._asked(row, by_step[row["run_id"], row["step_id"]]) for row in self.of(reason, step_name)]
+        found = [self._asked(row, by_step[row["run_id"], row["step_id"]]) for row in self.of(reason, step_name)]
+        either = {one.name for one in found if one.either}  # what a step does in one run, it may do in each
+        return [replace(one, either=one.name in either) for one in found]
 
     def _asked(self, row: Row, rules: Sequence[Row]) -> Asked:
         step = self.steps[row["run_id"], row["step_id"]]
@@ -214,7 +217,12 @@ class _Rules:
             as_double(parsed(row["threshold"])),
             row["reason"],
             str(step["step_name"]),
+            not by_hand and one_may_be_enough([(r["evaluated"], r["failed"]) for r in sorted(rules, key=_number)]),
         )
+
+
+def _number(rule: Row) -> int:
+    return int(rule["number"])
 
 
 def _not_too_many(reader: Reader, rows: Sequence[Row]) -> list[Row]:

@@ -40,12 +40,24 @@ def histories(reader: Reader, rows: Sequence[Row]) -> Iterator[History]:
 
 
 def share_what_they_show(runs: Iterable[tuple[str, History]]) -> None:
-    """A step may do in each run of a pipeline what it does in one: reject without a rule, keep what fails one."""
+    """A step may do in each run of a pipeline what it does in one: reject without a rule, keep what fails one, choose
+    what scores low."""
     found = list(runs)
     plain = {(pipeline, at.stage.name) for pipeline, run in found for at in run.at if at.plain}
     either = {(pipeline, at.stage.name) for pipeline, run in found for at in run.at if at.either}
+    least: dict[tuple[str, str], float] = defaultdict(lambda: float("inf"))
+    taken: dict[tuple[str, str], set[int]] = defaultdict(set)
     for pipeline, run in found:
         for at in run.at:
+            if at.stage.decided and at.won.any():
+                lowest = float(at.score[at.won].min())  # NaN where one has no score: no comparison holds
+                if lowest < least[pipeline, at.stage.name]:
+                    least[pipeline, at.stage.name] = lowest
+                taken[pipeline, at.stage.name].add(int(at.won.sum()))
+    for pipeline, run in found:
+        for at in run.at:
+            at.least_won = least[pipeline, at.stage.name]
+            at.varies = len(taken[pipeline, at.stage.name]) > 1
             at.plain = (pipeline, at.stage.name) in plain
             at.either = (pipeline, at.stage.name) in either
 

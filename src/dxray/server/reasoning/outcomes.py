@@ -78,8 +78,9 @@ class Outcomes:
             asked = {run.at[place].stage.name for place in found.judged}  # of these it is said by item
             for name in (one for one in found.open_ if one not in asked and not found.again):
                 detail = f"what {name} would do with other items does not follow from what it recorded"
-                hint = f"score every item in {name}, and record its checks as rules" if run.whole else None
-                self._note("not_recorded", name, detail, hint, run.run_id)
+                calls = "step.score for every item, step.cutoff for how many it takes, and step.require for its checks"
+                hint = f"record in {name}: {calls}"
+                self._note("not_recorded", name, detail, hint if run.whole else None, run.run_id)
         if len(self.winners) < _SHOWN:
             maybe = [run.items[n] for n in np.flatnonzero(found.winners_after == MAYBE).tolist()]
             self.winners.append(

@@ -14,11 +14,13 @@ A newly kept item reaches the next step; its rules are evaluated where their fac
 may do anything with it. Assumed is that steps judge each item alone, but for those that show otherwise:
 
 - a choice (a decision, a cut-off): where the recorded winners are exactly the best scores, removing items makes the
-  next best win, however low its score, and a cut-off refills. An item without a score there has the one of an earlier
-  step if all items that were scored at both have the same at both. Ties, unscored items, several decisions in one step
-  and other ways to choose leave the outcome open;
+  next best win, and a cut-off refills. Without a recorded cut-off that is certain only of scores that were seen to win,
+  and how many win only where that was one in every run (see `choosing`). An item without a score there has the one of
+  an earlier step if all items that were scored at both have the same at both. Ties, unscored items, several decisions
+  in one step and other ways to choose leave the outcome open;
 - rejections without a rule in a step that ranks, selects or merges, that fall where the scores are cut, or whose
-  reason speaks of the others (`duplicate`, `below_top_k`): where items are gone, these may be kept. Others stay;
+  reason speaks of the others (`duplicate`, `below_top_k`): where items are gone, these may be kept, and where others
+  come, what was kept may go. A step that dropped nothing so far shows nothing of the kind, and is taken at its word;
 - a step that keeps what fails a rule may keep what passes one of several: what newly fails is open there;
 - a merge of items, parallel branches of which only some dropped an item, items made from no recorded parent: open;
 - a step that generates, uses a tool, asks a person, or has a model in its config (unless it is a filter or transform
@@ -33,6 +35,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from dxray.server.reasoning.choosing import chosen, how_it_chose
 from dxray.server.reasoning.flow import Stage
 from dxray.server.reasoning.limits import (
     MAYBE,
@@ -76,6 +79,8 @@ class At:
     plain: bool = False  # it rejects without a rule, here or in another run
     either: bool = False  # it keeps what fails a rule, here or in another run: one of several may do
     choices: int = 1  # decisions of the step
+    least_won: float = np.inf  # the lowest score that it chose, here or in another run
+    varies: bool = False  # how many it chose is another number in another run
     again: bool = False  # has to run again where its input differs
 
     @property
@@ -154,14 +159,18 @@ class Replayed:
 
 
 def takes_either(at: At) -> bool:
-    """Whether a step seems to keep what passes one of several rules: it kept what failed one, or asked a later one of
-    what failed an earlier one, and not of all."""
+    """Whether a step seems to keep what passes one of several rules: it kept what failed one, asked a later one of what
+    failed an earlier one and not of all, or never asked a later one of what it kept for an earlier one."""
     kept = at.present & ~at.dropped
     if not len(at.rules) or not kept.any():
         return False
     if (at.asked[:, kept] == 0).any():
         return True
     skips: Array = np.any(at.asked[:, kept] < 0, axis=1)
+    passed: Array = np.cumsum(at.asked > 0, axis=0) > (at.asked > 0)  # an earlier rule, by number
+    enough = passed & kept
+    if (enough.any(axis=1) & ~(enough & (at.asked >= 0)).any(axis=1)).any():
+        return True
     failed: Array = np.cumsum(at.asked == 0, axis=0) > (at.asked == 0)  # an earlier rule, by number
     return bool((skips[:, None] & failed & (at.asked >= 0)).any())
 
@@ -212,6 +221,8 @@ def _said(at: At, rule: int, kept: Array, by_hand: bool) -> Array:
 def _let(at: At, before: Array, after: Array, kept: Array) -> Array:
     """Whether the step lets an item pass, were it to come."""
     every = after.min(axis=0) if len(after) else np.full(len(kept), YES, dtype=np.int8)
+    if at.either and len(after):
+        every = np.where(after.max(axis=0) != NO, np.maximum(every, MAYBE), every)
     differs = (before != after).any(axis=0) if len(after) else np.zeros(len(kept), dtype=bool)
     unsure = np.minimum(every, MAYBE)
     overruled = kept & ((at.asked == 0).any(axis=0) if len(after) else False)
@@ -219,7 +230,8 @@ def _let(at: At, before: Array, after: Array, kept: Array) -> Array:
     if at.either:  # the rules that the record does not show may keep it
         out = np.where(kept & differs & (out == NO), MAYBE, out)
     ruled = at.dropped & at.ruled
-    out = np.where(ruled, unsure if at.plain or at.stage.lossy else every, out)
+    judged = np.where(differs, every, NO) if at.either else every  # as it was, it was rejected
+    out = np.where(ruled, np.minimum(judged, MAYBE) if at.plain or at.stage.lossy else judged, out)
     plainly = at.dropped & ~at.ruled
     freed = ((before == NO) & (after != NO)).any(axis=0) if len(after) else np.zeros(len(kept), dtype=bool)
     out = np.where(plainly, np.where(freed & (at.outcome == REJECTED), MAYBE, NO), out)
@@ -275,8 +287,7 @@ class _Walk:
         does = judged.after
         if len(at.sources) > 1:  # what joins branches may reject what not all of them kept
             does = np.where(moved & at.dropped & ~at.ruled, MAYBE, does)
-        if (at.present & (arrives != YES)).any() and by_rank(at, self._scores(place, at), self.run.words):
-            does = np.where(at.dropped & ~at.ruled & (at.outcome == REJECTED), MAYBE, does)  # it may take a free place
+        does = self._among_others(place, at, does, arrives, others)
         out = np.minimum(arrives, does)
         differs = bool((at.present & (arrives != YES)).any() or (~at.present & (arrives != NO)).any() or others)
         out, fresh = self._made(place, at, out, differs or bool((moved & (came != comes)).any()))
@@ -305,6 +316,16 @@ class _Walk:
             open_.add(at.stage.name)
         self.again.append(again)
         self.open.append(open_)
+
+    def _among_others(self, place: int, at: At, does: Array, arrives: Array, others: bool) -> Array:
+        """What a step lets pass that rejects some for others, where these are others now."""
+        left = bool((at.present & (arrives != YES)).any())
+        newly = others or bool((~at.present & (arrives != NO)).any())
+        if not (left or newly) or not by_rank(at, self._scores(place, at), self.run.words):
+            return does
+        plainly = at.dropped & ~at.ruled & (at.outcome == REJECTED)
+        does = np.where(plainly & left, MAYBE, does)  # it may take a place that is free now
+        return np.where(at.present & ~at.dropped & newly, np.minimum(does, MAYBE), does)  # or lose its own
 
     def _before(self, at: At) -> tuple[Array, Array]:
         """What the steps before this one hand on: in the record, and now."""
@@ -382,13 +403,13 @@ class _Walk:
     def _choice(self, place: int, at: At, able: Array, others: bool) -> Array:
         """What a choice takes now of those that can come to it: the best scores, where that is how it chose."""
         score = self._scores(place, at)
-        how_many = _how_many(at, score)
+        how = how_it_chose(at, score)
         of_those = not others and not bool((~at.present & (able != NO)).any())
         if of_those and not (at.present & ~at.dropped & ~at.won).any() and at.won.any():
             return able  # it took all that came, and takes all that is left
-        if how_many is None:
+        if how is None:
             return np.where(able == NO, NO, MAYBE)
-        return _best(able, score, how_many, others)
+        return chosen(how, able, score, others)
 
     def _scores(self, place: int, at: At) -> Array:
         """The scores there, and of items without one those of an earlier step that gave all others the same."""
@@ -433,32 +454,3 @@ class _Walk:
                     earlier.add(one)
                     waiting += self.run.at[one].sources
         return [place for place in chosen if place not in earlier]
-
-
-def _how_many(at: At, score: Array) -> int | None:
-    """How many a choice takes; None where nothing shows that it takes exactly the best scores."""
-    won = at.won
-    lost = at.present & ~at.dropped & ~won
-    if at.choices > 1:  # one of each kind, perhaps
-        return None
-    if np.isnan(score[won | lost]).any() or not won.any():
-        return None
-    if lost.any() and score[won].min() < score[lost].max():
-        return None
-    limit, taken = at.stage.cutoff, int(won.sum())
-    if limit is not None and (not at.stage.decided or taken == limit or (taken < limit and not lost.any())):
-        return limit
-    return taken if lost.any() else None
-
-
-def _best(able: Array, score: Array, taken: int, others: bool) -> Array:
-    """The best of what comes. Ties count for the others where it must be certain, and against them where possible."""
-    coming, sure = able != NO, able == YES
-    unknown = np.isnan(score)
-    of_sure = np.sort(score[sure & ~unknown])
-    of_all = np.sort(score[coming & ~unknown])
-    above = len(of_sure) - np.searchsorted(of_sure, score, side="right")  # of those that surely come
-    level = len(of_all) - np.searchsorted(of_all, score, side="left") - 1 + int((coming & unknown).sum())
-    wins = sure & ~unknown & (level < taken) & (not others)
-    loses = ~coming | (~unknown & (above >= taken))
-    return np.where(wins, YES, np.where(loses, NO, MAYBE)).astype(np.int8)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -44,6 +45,19 @@ class Asked:
     threshold: float
     reason: str
     name: str
+    either: bool  # one of the step's rules may be enough
+
+
+def one_may_be_enough(rules: Sequence[tuple[int, int]]) -> bool:
+    """Whether a rule seems to be asked of what failed the one before it: how often each was asked and failed, in order.
+
+    Rules that are asked together are asked equally often; where the first that fails ends it, a rule is asked of what
+    passed the one before.
+    """
+    for (evaluated, failed), (after, _) in pairwise(rules):
+        if after < evaluated and (after == failed or (after < failed and after != evaluated - failed)):
+            return True
+    return False
 
 
 def sweep(reader: Reader, asked: Sequence[Asked], at: Array) -> list[tuple[int, int]]:
@@ -69,13 +83,39 @@ def _recorded(reader: Reader, op: str, field: str, asked: Sequence[Asked], at: A
     plainly = _plainly(reader, asked)
     names = {asked[place].name for place in plainly}
     unsure = np.array([one.name in names or one.lossy for one in asked])
-    simple = [n for n, one in enumerate(asked) if not (one.others_failed or n in plainly or one.all_asked)]
-    found: list[Bin] = []
+    either = {n for n, one in enumerate(asked) if one.either} | _kept_though_failed(reader, asked)
+    simple = [
+        n for n, one in enumerate(asked) if not (one.others_failed or n in plainly or one.all_asked or n in either)
+    ]
+    found: list[Bin] = _possibly(reader, op, field, [asked[n] for n in sorted(either)], mine, at) if either else []
     if simple:
         found += _alone(reader, op, field, [asked[n] for n in simple], unsure[simple], mine, at)
-    others = sorted(set(range(len(asked))).difference(simple))
+    others = sorted(set(range(len(asked))).difference(simple, either))
     if others:
         found += _compared(reader, op, field, [asked[n] for n in others], unsure[others], mine, at)
+    return found
+
+
+def _kept_though_failed(reader: Reader, asked: Sequence[Asked]) -> set[int]:
+    """The steps that kept what failed a rule, in any run of these: there another rule may be enough."""
+    doubted = [n for n, one in enumerate(asked) if one.taken_back]
+    if not doubted:
+        return set()
+    table = _beside([asked[n] for n in doubted])
+    kept = _keys(reader, [Clause("outcome", "in", ["accepted", "selected"])], table)
+    failed = reader.select("events", ["place", "item_key"], [_FAILED], beside=table)
+    places = np.unique(failed["place"].to_numpy()[_among(failed["item_key"], kept)])
+    names = {asked[doubted[place]].name for place in places.tolist()}
+    return {n for n, one in enumerate(asked) if one.name in names}
+
+
+def _possibly(reader: Reader, op: str, field: str, asked: Sequence[Asked], mine: Clause, at: Array) -> list[Bin]:
+    """Rows of steps in which another rule may let an item pass: each may be decided otherwise, and none surely is."""
+    table, value = _beside(asked), Value(f"evidence.{field}", "number")
+    found: list[Bin] = []
+    for passed, which in ((True, _PASSED), (False, _FAILED)):
+        _, _, values = _rows(reader, [mine, which], value, table)
+        found += counted(op, passed, np.zeros(len(values), dtype=bool), bins(op, at, values))
     return found
 
 
