@@ -118,6 +118,7 @@ def test_a_batch_of_which_nothing_could_be_stored_is_known_too(ingest: Ingest, s
 # --- in parts ---------------------------------------------------------------------------------------------
 
 WHOLE = batch(7, *(events(number) for number in range(8)))
+LARGE = batch(9, *(events(number) for number in range(100)))
 
 
 def part_of(data: bytes, path: str) -> bytes:
@@ -173,6 +174,18 @@ def test_another_process_that_sends_it_whole_counts_nothing_twice(ingest: Ingest
     assert len(numbers(store)) == 2 * committed
     assert Delivery([WHOLE]).go_on(Posts(ingest)) is Fate.COMMITTED
     assert numbers(store) == list(range(8))
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_batch_that_was_divided_down_to_single_records_counts_once(
+    ingest: Ingest, store: Slow, restarted: bool
+) -> None:
+    assert Delivery([LARGE]).go_on(Posts(ingest, most_records=1)) is Fate.COMMITTED
+    now = Ingest(store) if restarted else ingest
+    assert Delivery([LARGE]).go_on(Posts(now)) is Fate.COMMITTED
+    assert numbers(store) == list(range(100))
+    if restarted:
+        now.close()
 
 
 def test_a_part_that_is_on_its_way_counts_as_here(ingest: Ingest, store: Slow) -> None:

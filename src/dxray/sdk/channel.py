@@ -323,7 +323,12 @@ class Channel:
             losses=tuple(one.loss for _, one in parts if one.loss is not None),
         )
         # failpoint: channel.packed
-        kept = self._outbox.keep(frame, data)
+        try:
+            kept = self._outbox.keep(frame, data)
+        except BaseException:  # somebody interrupts the write: once more, to the same place and under the same number
+            if frame.segment is not None or self._outbox.keep(frame, data):
+                self._shipper.submit(frame)
+            raise
         # failpoint: spool.appended
         if kept:
             self._shipper.submit(frame)

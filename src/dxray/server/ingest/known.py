@@ -9,8 +9,6 @@ from dxray.server.ingest.submissions import Submission
 from dxray.server.store.base import Mark
 from dxray.wire.sequences import Sequences
 
-PART_DEPTH = 4  # so often divided, a batch's parts are looked for
-
 Key = tuple[str, str, int]  # project, producer, sequence number
 
 
@@ -18,7 +16,11 @@ class Known:
     """Of all producers. Whoever calls holds the lock of the ingest."""
 
     def __init__(self, marks: Iterable[Mark]) -> None:
+        marks = list(marks)
         self._committed = Sequences((mark.project, mark.producer, mark.ranges) for mark in marks)
+        self._divided: set[tuple[str, str]] = set()  # project and name: batches of which a part has come
+        for mark in marks:
+            self._notice_part(mark.project, mark.producer)
         self._under_way: dict[Key, list[Submission]] = {}
 
     def begins(self, key: Key) -> bool:
@@ -28,8 +30,10 @@ class Known:
         """
         if self._has(key):
             return False
-        if self._has_part(*key, PART_DEPTH):
+        project, producer, seq = key
+        if (project, f"{producer}.{seq}") in self._divided:
             raise TooLarge("a part of this batch is here already", fix="send it in parts, as before")
+        self._notice_part(project, producer)
         self._under_way[key] = []
         return True
 
@@ -58,8 +62,8 @@ class Known:
     def _has(self, key: Key) -> bool:
         return key in self._under_way or self._committed.has(*key)
 
-    def _has_part(self, project: str, producer: str, seq: int, depth: int) -> bool:
-        whole = f"{producer}.{seq}"
-        return depth > 0 and any(
-            self._has((project, whole, half)) or self._has_part(project, whole, half, depth - 1) for half in (1, 2)
-        )
+    def _notice_part(self, project: str, producer: str) -> None:
+        """A part is named after its whole: producer, point, number. What that names was divided, however often."""
+        while "." in producer and (project, producer) not in self._divided:
+            self._divided.add((project, producer))
+            producer = producer.rpartition(".")[0]
