@@ -26,7 +26,7 @@ from dxray.sdk.spool import Frame
 from dxray.sdk.transport import Answer, Fate, Transport
 from dxray.wire.codec import MAX_INFLATED, inflate, pack_batch, unpack_batch, unpack_record
 from dxray.wire.ids import uuid7_hex
-from dxray.wire.records import AnyRecord, Batch, Decision, Events, Run, Step
+from dxray.wire.records import AnyRecord, Batch, Decision, Events, Loss, Run, Step
 
 TOO_LARGE = Answer(Fate.TOO_LARGE, "HTTP 413")
 BUSY = Answer(Fate.RETRY, "HTTP 503")
@@ -484,3 +484,17 @@ def test_a_wait_that_a_server_asks_for_is_not_cut_short_by_another_failure(make:
     shipper._later(Frame(2, 10), Delivery([], Fate.RETRY, "NewConnectionError"))
     assert shipper._not_before >= asked
     assert shipper._failures == 1, "it was under way when the other failed"
+
+
+def test_what_a_sync_found_lost_is_told_when_the_server_is_back(make: Make, taker: Taker, tmp_path: Path) -> None:
+    taker.before = lambda batch: BUSY
+    xray = make()
+    with xray.run() as run, run.step("f") as step:
+        step.accept("a")
+    channel_of(xray).close(0.2)
+    (segment,) = tmp_path.rglob("*.seg")
+    segment.write_bytes(segment.read_bytes()[:-3])
+    assert sync_spool(tmp_path, taker.url)["quarantined"] == {"damaged": 1}
+    taker.before = lambda batch: None
+    sync_spool(tmp_path, taker.url)
+    assert [one.cause for one in taker.records if isinstance(one, Loss)] == ["damaged"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from dxray.sdk.deliver import Delivery
 from dxray.sdk.losses import Losses
 from dxray.sdk.segment import Segment
 from dxray.sdk.settings import resolve
-from dxray.sdk.spool import Frame, Spool, folder_of
+from dxray.sdk.spool import Frame, Spool, SpoolFull, folder_of
 from dxray.sdk.transport import Fate, Transport
 from dxray.wire.codec import pack_batch, pack_record
 from dxray.wire.ids import uuid7_hex
@@ -69,10 +70,14 @@ class _Sync:
             on_progress(total - self.spool.left, total)
 
     def tell_losses(self, project: str) -> None:
-        """What the server will never get, it should know of."""
+        """What the server will never get, it should know of: now, or where it is away at the next sync."""
         losses = self._losses.take()
-        if losses:
-            self.transport.post(pack_batch(uuid7_hex(), 1, project, [pack_record(loss) for loss in losses]))
+        if not losses:
+            return
+        data = pack_batch(uuid7_hex(), 1, project, [pack_record(loss) for loss in losses])
+        if self.transport.post(data).fate is Fate.RETRY:
+            with suppress(OSError, SpoolFull):  # it was said here, in what is returned
+                self.spool.append(Frame(1, len(data)), data)
 
     def _segment(self, segment: Segment) -> None:
         frames, damaged = self.spool.frames_of(segment)
