@@ -1,5 +1,7 @@
 """Rebook the passengers of cancelled flights, on the 336,776 flights that left New York in 2013.
 
+The flights come with the `examples` extra, so install it first:
+
     pip install -e ".[examples]"
     python -m examples.rebooking --limit 50
 

@@ -110,7 +110,10 @@ class Connection:
 
     def _post(self, kind: type[AnyAnswer], path: str, **said: Any) -> AnyAnswer:
         known = {name: value for name, value in said.items() if value is not None}
-        body = json.dumps(known, default=_param, allow_nan=False)
+        try:
+            body = json.dumps(known, default=_param, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise ClientError(0, {"detail": f"the question cannot be written as JSON: {error}"}) from error
         return typed(kind, self._send("POST", path, body.encode())[1])
 
     def _pool(self) -> urllib3.PoolManager:

@@ -9,7 +9,30 @@ from typing import Any, assert_type
 import dxray
 from dxray import Client, DeliveryError, XRay, configure, current_run, current_step, local
 from dxray.testing import Capture, Recorded, capture
-from dxray.wire.answers import Event, Pipeline, Posted, Run, Runs, Step, Steps, Why
+from dxray.wire.answers import (
+    Blame,
+    Diff,
+    Event,
+    Explain,
+    Flip,
+    Funnel,
+    Items,
+    Labels,
+    Lineage,
+    Pipeline,
+    Posted,
+    Rules,
+    Run,
+    Runs,
+    Stability,
+    Step,
+    Steps,
+    View,
+    Views,
+    Whatif,
+    Why,
+    WhyRank,
+)
 
 
 def minimal() -> None:
@@ -115,6 +138,40 @@ def asking(client: Client) -> None:
     assert_type(why.sentence, str)
     assert_type(client.post_run({"pipeline": "p"}), Posted)
     client.wait_ready(timeout=1)
+
+
+def asking_of_one_run(client: Client) -> None:
+    assert_type(client.run("last"), Run)
+    assert_type(client.why_rank("last", 7, over="p2"), WhyRank)
+    assert_type(client.funnel("r1"), Funnel)
+    assert_type(client.lineage("r1", 7, levels=2), Lineage)
+    assert_type(client.items("p1", limit=3), Items)
+    assert_type(client.items(name="a product"), Items)
+    assert_type(client.diff("r1", "last", isolate=True), Diff)
+    assert_type(client.flip("last", 7), Flip)
+    assert_type(client.label("r1", "wrong", 7, note="why"), Labels)
+    assert_type(client.labels("last"), Labels)
+    assert_type(client.unlabel("r1", 2), Labels)
+
+
+def asking_of_many_runs(client: Client) -> None:
+    assert_type(client.blame("p", since="7d", until=datetime.now(UTC), q="label:bad"), Blame)
+    assert_type(client.stability("p", since="7d", until="1d", q="variant:b"), Stability)
+    rules = client.rules("p", since="7d", step="filter")
+    assert_type(rules, Rules)
+    assert_type([rule.kills for rule in rules], list[int | None])
+    assert_type(client.explain("version:1", "version:2", outcome="accepted", step="filter"), Explain)
+    assert_type(client.explain(since="1h", until=datetime.now(UTC), pipeline="p"), Explain)
+    assert_type(client.explain(versions=("1", "2")), Explain)
+    assert_type(client.explain(label="bad").sentence, str)
+    limits = {"price_too_high": 120, "wrong_kind": ["case", "stand"]}
+    assert_type(client.whatif(set=limits, disable=["odd"], step="filter", since="7d", until="1d"), Whatif)
+    assert_type(client.whatif(sweep={"reason": "price_too_high", "from": 50, "to": 150}, q="label:bad"), Whatif)
+    assert_type(client.whatif([{"reason": "price_too_high", "threshold": 120, "step_name": "f"}]), Whatif)
+    assert_type(client.save_view("strict", "rejection_rate:>0.9", source="steps", note="n"), View)
+    assert_type(client.view("strict").fits, int | None)
+    assert_type(client.views(), Views)
+    assert_type(client.remove_view("strict"), Views)
 
 
 def a_server_of_its_own() -> None:

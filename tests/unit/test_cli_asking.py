@@ -105,7 +105,7 @@ def test_a_pipeline_that_is_not_there_is_1(run: Run, httpserver: HTTPServer) -> 
     assert (code, err) == (1, "")
     assert "did you mean shop?" in out
     assert "dxray blame --pipeline shop" in out
-    serve(httpserver, "/blame", {"labelled": 0, "sentence": "No run here is labelled."}, {"pipeline": "shop"})
+    serve(httpserver, "/blame", {"labelled": 2, "sentence": "No label says that it was wrong."}, {"pipeline": "shop"})
     assert run("blame", "--pipeline", "shop")[0] == 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -19,9 +20,11 @@ from dxray.wire.text import (
     dump_json,
     duration,
     flow,
+    fold,
     number,
     pad,
     percent,
+    plain,
     to_html,
     wrap,
 )
@@ -148,3 +151,23 @@ def test_ages_are_short() -> None:
     assert [age(at, now) for at in times] == ["now", "5s", "2m", "2h", "3d", "2026-08-25"]
     assert age("2026-11-23T11:59:55Z", now) == "5s"
     assert age(None, now) == age("yesterday", now) == "–"
+
+
+@settings(deadline=None)
+@given(st.lists(st.text(), min_size=1, max_size=5), st.integers(min_value=12, max_value=60))
+def test_a_folded_line_fits_and_loses_no_word(texts: list[str], width: int) -> None:
+    line = Line()
+    for text in texts:
+        line.add(text)
+    folded = fold(line, width)
+    assert all(cells(part.plain) <= width for part in folded)
+    assert "".join(part.plain for part in folded).replace(" ", "") == line.plain.replace(" ", "")
+
+
+@pytest.mark.parametrize("width", [20, 40, 80, 200])
+def test_a_folded_command_is_the_same_command(width: int) -> None:
+    words = ["dxray", "whatif", "--pipeline", "a  b", "--set", """it's="x\\ y",""", "-q", "label:bad since:7d"]
+    line = Line().add("  ask next  ", "dim").add(shlex.join(words), "info")
+    folded = plain(fold(line, width))
+    assert shlex.split(folded.replace("\\\n", " "))[2:] == words
+    assert (len(folded.splitlines()) == 1) == (width == 200)

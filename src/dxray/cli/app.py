@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import json
+import re
 import sys
 from collections.abc import Sequence
 from difflib import SequenceMatcher
@@ -41,8 +43,8 @@ from dxray.wire.text import clean
 app = typer.Typer(
     name="dxray",
     help="X-Ray: why did the pipeline make this decision?",
-    epilog="Start with: dxray demo. Exit codes: 0 answered, 1 no such run, item or pipeline, or no answer, "
-    "2 the command line is wrong.",
+    epilog="Start with: dxray demo. Exit codes: 0 answered; 1 no server, no such run, item or pipeline, or nothing "
+    "can be said; 2 typed wrongly, also a filter, a limit or a name that the server refuses.",
     rich_markup_mode=None,  # plain help is half as long, and can be searched
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
@@ -112,18 +114,13 @@ def run(argv: Sequence[str] | None) -> int:
     """Run one command line and return the exit code."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a terminal that lacks a letter is no reason to fail
+            stream.reconfigure(errors="dxray.nearest")  # a terminal that lacks a letter is no reason to fail
     try:
         code = typer.main.get_command(app).main(args=argv, prog_name="dxray", standalone_mode=False)
     except TyperException as error:
         return _fail(_usage(error, sys.argv[1:] if argv is None else argv), error.exit_code)
     except ClientError as error:
-        return _fail(
-            str(error)
-            .replace("GET /runs lists", "dxray runs lists")
-            .replace("GET /views lists", "dxray view list shows"),
-            1,
-        )
+        return _fail(_typed_here(str(error)), 2 if error.status in (400, 422) else 1)
     except Refusal as error:
         return _fail(str(error), error.code)
     except typer.Abort:
@@ -138,6 +135,33 @@ def run(argv: Sequence[str] | None) -> int:
 def _fail(message: str, code: int) -> int:
     sys.stderr.write(f"dxray: {clean(message)}\n")
     return code
+
+
+# What the server says to do, as it is done here.
+_TYPED_HERE = {
+    r"GET /runs lists": "dxray runs lists",
+    r"GET /views lists": "dxray view list shows",
+    r"GET /openapi\.json says what \S+ may be": "--help says what it may be",
+    r"swap them: since=(.+)&until=(.+)\)": r"swap them: --since \1 --until \2)",
+    r"give \[lowest, highest\]": "separate both by a comma, as in 1,20",
+}
+_LIST = re.compile(r"give (a list[^,]*), such as (\[.*\])")
+
+
+def _typed_here(message: str) -> str:
+    for said, instead in _TYPED_HERE.items():
+        message = re.sub(said, instead, message)
+    return _LIST.sub(_as_list, message)
+
+
+def _as_list(found: re.Match[str]) -> str:
+    """How a list is typed, on the server's example in JSON."""
+    try:
+        values = [str(one) for one in json.loads(found[2])]
+    except ValueError:
+        values = []
+    end = "," if len(values) == 1 else ""
+    return f"give {found[1]}, its values with commas between: {','.join(values)}{end}"
 
 
 def _usage(error: TyperException, argv: Sequence[str]) -> str:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
 
-from dxray.cli.options import ApiKey, ApiUrl, AsJson, Pipeline, Query
+from dxray.cli.options import ApiKey, ApiUrl, AsJson, Pipeline, Query, Since, Until
 from dxray.cli.render import READABLE, console, print_json, print_lines
-from dxray.cli.runs import When
 from dxray.cli.waiting import waiting
 from dxray.client import Client
 from dxray.wire.printed.blame import blame_lines
@@ -16,10 +13,8 @@ from dxray.wire.printed.blame import blame_lines
 
 def blame(
     pipeline: Pipeline = None,
-    since: Annotated[str | None, typer.Option("--since", metavar="TIME", help=f"Of runs started since. {When}")] = None,
-    until: Annotated[
-        str | None, typer.Option("--until", metavar="TIME", help=f"Of runs started before. {When}")
-    ] = None,
+    since: Since = None,
+    until: Until = None,
     q: Query = None,
     as_json: AsJson = False,
     api_url: ApiUrl = None,
@@ -27,7 +22,7 @@ def blame(
 ) -> None:
     """Say which steps are to blame for what labels say was wrong.
 
-    Exits with 1 where no run of the pipeline is recorded.
+    Exits with 1 where no run is labelled, or the record explains no label.
     """
     with Client(api_url, api_key) as client, waiting("looking through the runs", as_json):
         answer = client.blame(pipeline, since=since, until=until, q=q)
@@ -36,5 +31,5 @@ def blame(
     else:
         out = console()
         print_lines(out, blame_lines(answer, width=min(out.width, READABLE), commands=True))
-    if answer.did_you_mean is not None:
+    if not answer.labelled or (answer.complaints and not answer.explained):
         raise typer.Exit(1)

@@ -17,7 +17,10 @@ def demo(
         Path | None, typer.Option("--data", metavar="DIR", help="Where to keep it; a fresh folder if not given.")
     ] = None,
     rebookings: Annotated[
-        int, typer.Option("--rebookings", min=0, metavar="N", help="Also record N rebookings, on real flights.")
+        int,
+        typer.Option(
+            "--rebookings", min=0, metavar="N", help="Also record N rebookings, on real flights; needs dxray[examples]."
+        ),
     ] = 0,
 ) -> None:
     """Record a pipeline that goes wrong, and explain why it did."""

@@ -8,7 +8,7 @@ import typer
 
 from dxray.cli.options import ApiKey, ApiUrl, AsJson
 from dxray.cli.render import READABLE, console, print_json, print_lines
-from dxray.cli.runs import which
+from dxray.cli.waiting import waiting
 from dxray.client import Client
 from dxray.wire.printed.diff import diff_lines
 
@@ -30,11 +30,16 @@ def diff(
     api_url: ApiUrl = None,
     api_key: ApiKey = None,
 ) -> None:
-    """Show where two runs parted, and what became of what."""
-    with Client(api_url, api_key) as client:
-        answer = client.diff(which(client, a), which(client, b), isolate=isolate)
+    """Show where two runs parted, and what became of what.
+
+    That nothing differs is an answer too. Exits with 1 where the record does not say whether anything does.
+    """
+    with Client(api_url, api_key) as client, waiting("comparing the runs", as_json):
+        answer = client.diff(a, b, isolate=isolate)
     if as_json:
         print_json(answer.to_dict())
-        return
-    out = console()
-    print_lines(out, diff_lines(answer, width=min(out.width, READABLE), commands=True))
+    else:
+        out = console()
+        print_lines(out, diff_lines(answer, width=min(out.width, READABLE), commands=True))
+    if answer.first_divergence is None and answer.unknown is not None:
+        raise typer.Exit(1)

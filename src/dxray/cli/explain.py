@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import re
-from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 import typer
 
-from dxray.cli.options import ApiKey, ApiUrl, AsJson, Pipeline, Refusal
+from dxray.cli.options import ApiKey, ApiUrl, AsJson, Pipeline, Step, Until
+from dxray.cli.pipelines import check_pipeline
 from dxray.cli.render import READABLE, console, print_json, print_lines
 from dxray.cli.waiting import waiting
 from dxray.client import Client
+from dxray.two_sets import outcome_of, two_sets
 from dxray.wire.printed.explain import explain_lines
-
-_AGE = re.compile(r"(\d{1,9})(s|m|h|d|w)")
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
 def explain(
@@ -25,13 +22,13 @@ def explain(
         str | None,
         typer.Option("--outcome", metavar="OUTCOME", help="rejected (default), accepted, ...; failed, label:bad."),
     ] = None,
-    step: Annotated[
-        str | None, typer.Option("--step", metavar="NAME", help="Only items at steps of this name.")
-    ] = None,
+    step: Step = None,
     pipeline: Pipeline = None,
     since: Annotated[
-        str | None, typer.Option("--since", metavar="AGE", help="b: since 1h, 7d; a: the same length before.")
+        str | None,
+        typer.Option("--since", metavar="TIME", help="b: since 1h, 7d or a time; a: of the same length before."),
     ] = None,
+    until: Until = None,
     versions: Annotated[
         tuple[str, str] | None, typer.Option("--versions", metavar="A B", help="Two values of code_version.")
     ] = None,
@@ -42,57 +39,20 @@ def explain(
     api_url: ApiUrl = None,
     api_key: ApiKey = None,
 ) -> None:
-    """Say what the runs of one set share that those of another do not."""
-    sets = _sets(a, b, since, versions, label)
-    if pipeline is not None:
-        sets = {name: f"pipeline:{_quoted(pipeline)} {q}".strip() for name, q in sets.items()}
-    # Of labelled runs, what tells them from the others is asked; of all else, what became of their items.
-    outcome = outcome or (f"label:{label}" if label is not None else "rejected")
+    """Say what one set of runs shares that another does not.
+
+    Two sets are compared, a and b: give both, or one of --since, --versions and --label. Exits with 1 where a set is
+    empty, or nothing stands out.
+    """
+    sets = two_sets(a, b, since=since, until=until, versions=versions, label=label, pipeline=pipeline)
     with Client(api_url, api_key) as client, waiting("looking through the runs", as_json):
-        answer = client.explain(sets["a"], sets["b"], outcome=outcome, step_name=step)
+        answer = client.explain(sets["a"], sets["b"], outcome=outcome_of(outcome, label), step=step)
+        if pipeline is not None and not answer.runs_a and not answer.runs_b:
+            check_pipeline(client, pipeline)
     if as_json:
         print_json(answer.to_dict())
-        return
-    out = console()
-    print_lines(out, explain_lines(answer, width=min(out.width, READABLE), asked=sets))
-
-
-def _sets(
-    a: str | None, b: str | None, since: str | None, versions: tuple[str, str] | None, label: str | None
-) -> dict[str, str]:
-    """The two filters. Raises `Refusal`."""
-    given = [
-        name
-        for name, value in (("--a and --b", a or b), ("--since", since), ("--versions", versions), ("--label", label))
-        if value is not None
-    ]
-    if len(given) != 1:
-        which = " or ".join(given) if given else "--a and --b, --since, --versions or --label"
-        raise Refusal(f"which two sets? give one of: {which}; such as dxray explain --since 1h", 2)
-    if since is not None:
-        return _before_and_since(since)
-    if versions is not None:
-        return {name: f"version:{_quoted(value)}" for name, value in zip("ab", versions, strict=True)}
-    if label is not None:
-        return {"a": f"-label:{_quoted(label)}", "b": f"label:{_quoted(label)}"}
-    if a is None or b is None:
-        raise Refusal(f"--{'a' if a is None else 'b'} is missing: the other set of runs", 2)
-    return {"a": a, "b": b}
-
-
-def _before_and_since(since: str) -> dict[str, str]:
-    age = _AGE.fullmatch(since)
-    if age is None:
-        raise Refusal(f"--since {since}: is no age; write 15m, 1h or 7d", 2)
-    try:
-        length = timedelta(**{_UNITS[age[2]]: int(age[1])})
-        now = datetime.now(UTC)
-        middle, first = (f"{now - n * length:%Y-%m-%dT%H:%M:%SZ}" for n in (1, 2))
-    except OverflowError:
-        raise Refusal(f"--since {since}: is longer than there are times", 2) from None
-    return {"a": f"since:{first} until:{middle}", "b": f"since:{middle}"}
-
-
-def _quoted(value: str) -> str:
-    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-    return value if re.fullmatch(r"[\w.:+-]+", value) else f'"{escaped}"'
+    else:
+        out = console()
+        print_lines(out, explain_lines(answer, width=min(out.width, READABLE), asked=sets))
+    if not answer.slices:
+        raise typer.Exit(1)

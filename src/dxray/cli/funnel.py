@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dxray.cli.options import ApiKey, ApiUrl, AsJson, RunId
 from dxray.cli.render import READABLE, console, print_json, print_lines
-from dxray.cli.runs import which
 from dxray.client import Client
 from dxray.wire.printed.funnel import funnel_lines
 
@@ -12,7 +11,7 @@ from dxray.wire.printed.funnel import funnel_lines
 def funnel(run: RunId, as_json: AsJson = False, api_url: ApiUrl = None, api_key: ApiKey = None) -> None:
     """Show where the items of a run went, step by step."""
     with Client(api_url, api_key) as client:
-        answer = client.funnel(which(client, run))
+        answer = client.funnel(run)
     if as_json:
         print_json(answer.to_dict())
         return

@@ -10,7 +10,6 @@ import typer
 
 from dxray.cli.options import ApiKey, ApiUrl, AsJson, Refusal, RunId
 from dxray.cli.render import READABLE, console, print_json, print_lines
-from dxray.cli.runs import which
 from dxray.client import Client
 from dxray.wire.answers import Labels
 from dxray.wire.printed.labels import labels_lines
@@ -40,7 +39,7 @@ def label(
     api_url: ApiUrl = None,
     api_key: ApiKey = None,
 ) -> None:
-    """Say whether a run was good or bad, or an item expected or wrong.
+    """Say that a run was good or bad, an item expected or wrong.
 
     Of good and bad the last one said counts; the other is shown as replaced.
     """
@@ -51,8 +50,7 @@ def label(
     if said is not None:
         _check(run, said, item)
     with Client(api_url, api_key) as client:
-        run_id = which(client, run)
-        answer = _answer(client, run_id, said, item, note, remove)
+        answer = _answer(client, run, said, item, note, remove)
     if as_json:
         print_json(answer.to_dict())
         return

@@ -8,7 +8,6 @@ import typer
 
 from dxray.cli.options import ApiKey, ApiUrl, AsJson, Refusal, RunId
 from dxray.cli.render import READABLE, console, print_json, print_lines
-from dxray.cli.runs import which
 from dxray.client import Client
 from dxray.wire.printed.lineage import lineage_lines
 
@@ -16,6 +15,9 @@ from dxray.wire.printed.lineage import lineage_lines
 def lineage(
     run: RunId,
     item: Annotated[str, typer.Argument(metavar="ITEM", help="An item, by id or exact name.", show_default=False)],
+    levels: Annotated[
+        int | None, typer.Option("--levels", metavar="N", min=0, max=20, help="So many steps on to what came of it.")
+    ] = None,
     as_json: AsJson = False,
     api_url: ApiUrl = None,
     api_key: ApiKey = None,
@@ -29,7 +31,7 @@ def lineage(
             "the item is empty: name one, as in dxray lineage last ITEM; dxray show last shows what was chosen", 2
         )
     with Client(api_url, api_key) as client:
-        answer = client.lineage(which(client, run), item)
+        answer = client.lineage(run, item, levels=levels)
     if as_json:
         print_json(answer.to_dict())
     else:

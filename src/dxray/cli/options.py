@@ -19,8 +19,12 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the answer as JSON, 
 Pipeline = Annotated[str | None, typer.Option("--pipeline", metavar="NAME", help="Only of this pipeline.")]
 Query = Annotated[
     str | None,
-    typer.Option("--q", metavar="FILTER", help="A filter, such as 'status:failed input.category:\"cases\"'."),
+    typer.Option("--q", "-q", metavar="FILTER", help="A filter, such as 'status:failed input.category:\"cases\"'."),
 ]
+_WHEN = "Such as 2h, 7d or 2026-11-23T10:00:00Z."
+Since = Annotated[str | None, typer.Option("--since", metavar="TIME", help=f"Of runs started since. {_WHEN}")]
+Until = Annotated[str | None, typer.Option("--until", metavar="TIME", help=f"Of runs started before. {_WHEN}")]
+Step = Annotated[str | None, typer.Option("--step", metavar="NAME", help="Only at the steps of this name.")]
 Limit = Annotated[int, typer.Option("--limit", "-n", metavar="N", min=1, max=1000, help="At most so many.")]
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, or 'last' for the newest.", show_default=False)]
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from dxray.wire.text import Line, Span, Style, cells, clean, clip, dump_json, pad
+from dxray.wire.text import Line, Span, Style, cells, clean, clip, dump_json, fold, pad
 
 if TYPE_CHECKING:  # 100 ms, for those who print for people
     from rich.console import Console
@@ -31,6 +32,19 @@ STYLES: dict[Style, str] = {
     "badge-warn": "bold black on yellow",
 }
 
+# What a terminal without these letters shows, each as wide as the letter: a `?` would say that something is not known.
+_INSTEAD = dict(zip("→↳↖✔✖★≠±·–…×≤≥≈│▏├└─▶█▇▆▅▄▃▂▁░", ">>^+x*!~--.x<>~|||`->####==__.", strict=True))
+
+
+def nearest_letters(error: UnicodeError) -> tuple[str, int]:
+    """An error handler of codecs: the letter that looks most alike, else `?`."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return "".join(_INSTEAD.get(one, "?") for one in error.object[error.start : error.end]), error.end
+
+
+codecs.register_error("dxray.nearest", nearest_letters)
+
 
 def console(stderr: bool = False) -> Console:
     """A console that reads no markup, finds no links, and colours only a terminal."""
@@ -53,12 +67,13 @@ def text_of(spans: Iterable[Span], badges: bool) -> Text:
 
 
 def print_lines(out: Console, lines: Iterable[Line]) -> None:
-    """Print a layout."""
+    """Print a layout; what is wider than the screen goes on in a further line."""
     coloured = out.is_terminal and out.color_system is not None and not out.no_color
     for line in lines:
-        text = text_of(line, coloured)
-        text.rstrip()
-        out.print(text, soft_wrap=True)
+        for part in [line] if out.width == FILE_WIDTH else fold(line, out.width):
+            text = text_of(part, coloured)
+            text.rstrip()
+            out.print(text, soft_wrap=True)
 
 
 def print_line(text: str) -> None:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
 
-from dxray.cli.options import ApiKey, ApiUrl, AsJson, Pipeline, Query
+from dxray.cli.options import ApiKey, ApiUrl, AsJson, Pipeline, Query, Since, Step, Until
 from dxray.cli.render import READABLE, console, print_json, print_lines
-from dxray.cli.runs import When
 from dxray.cli.waiting import waiting
 from dxray.client import Client
 from dxray.wire.printed.rules import rules_lines
@@ -16,19 +13,17 @@ from dxray.wire.printed.rules import rules_lines
 
 def rules(
     pipeline: Pipeline = None,
-    since: Annotated[str | None, typer.Option("--since", metavar="TIME", help=f"Of runs started since. {When}")] = None,
-    until: Annotated[
-        str | None, typer.Option("--until", metavar="TIME", help=f"Of runs started before. {When}")
-    ] = None,
-    step: Annotated[str | None, typer.Option("--step", metavar="NAME", help="Only rules of this step.")] = None,
+    since: Since = None,
+    until: Until = None,
+    step: Step = None,
     q: Query = None,
     as_json: AsJson = False,
     api_url: ApiUrl = None,
     api_key: ApiKey = None,
 ) -> None:
-    """Say which rules matter, which are dead, and which limit to look at first.
+    """Say which rules matter, which are dead, what to look at first.
 
-    Exits with 1 where no run of the pipeline is recorded.
+    Exits with 1 where no run of the pipeline is recorded, or no rule.
     """
     with Client(api_url, api_key) as client, waiting("looking through the runs", as_json):
         answer = client.rules(pipeline, since=since, until=until, q=q, step=step)
@@ -37,5 +32,5 @@ def rules(
     else:
         out = console()
         print_lines(out, rules_lines(answer, width=min(out.width, READABLE), commands=True))
-    if answer.did_you_mean is not None:
+    if not answer.rules:
         raise typer.Exit(1)

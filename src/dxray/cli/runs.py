@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from dxray.cli.options import ApiKey, ApiUrl, AsJson, Limit, Pipeline, Query, Refusal, RunId
+from dxray.cli.options import ApiKey, ApiUrl, AsJson, Limit, Pipeline, Query, RunId, Since, Until
 from dxray.cli.render import READABLE, Column, console, print_json, print_lines, table
 from dxray.client import Client, ClientError
 from dxray.wire.answers import Run
@@ -17,14 +17,13 @@ from dxray.wire.text import Line, Span, age, clean, duration, number
 
 Status = Literal["running", "waiting", "completed", "failed", "abandoned"]
 NEWEST = 500  # rows among which a name is looked for that is like one that was not found
-When = "Such as 2h, 7d or 2026-11-23T10:00:00Z."
 
 
 def runs(
     pipeline: Pipeline = None,
     status: Annotated[Status | None, typer.Option("--status", help="Only with this status.")] = None,
-    since: Annotated[str | None, typer.Option("--since", metavar="TIME", help=f"Started since. {When}")] = None,
-    until: Annotated[str | None, typer.Option("--until", metavar="TIME", help=f"Started before. {When}")] = None,
+    since: Since = None,
+    until: Until = None,
     q: Query = None,
     limit: Limit = 20,
     as_json: AsJson = False,
@@ -104,19 +103,9 @@ def more(total: int | None, shown: int, what: str) -> None:
 def show(run: RunId, as_json: AsJson = False, api_url: ApiUrl = None, api_key: ApiKey = None) -> None:
     """Show one run: its steps, and what went in and came out."""
     with Client(api_url, api_key) as client:
-        answer = client.run(which(client, run))
+        answer = client.run(run)
     if as_json:
         print_json(answer.to_dict())
         return
     out = console()
     print_lines(out, run_lines(answer, width=min(out.width, READABLE), commands=True))
-
-
-def which(client: Client, run: str) -> str:
-    """A run's id from what was typed: `last` means the newest run."""
-    if run != "last":
-        return run
-    newest = client.runs(limit=1)
-    if not newest.runs:
-        raise Refusal('no run is recorded yet: record one with your pipeline, or type "dxray demo"')
-    return newest[0].run_id

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
 
-from dxray.cli.options import ApiKey, ApiUrl, AsJson, Pipeline, Query
+from dxray.cli.options import ApiKey, ApiUrl, AsJson, Pipeline, Query, Since, Until
 from dxray.cli.render import READABLE, console, print_json, print_lines
-from dxray.cli.runs import When
 from dxray.cli.waiting import waiting
 from dxray.client import Client
 from dxray.wire.printed.stability import stability_lines
@@ -16,18 +13,16 @@ from dxray.wire.printed.stability import stability_lines
 
 def stability(
     pipeline: Pipeline = None,
-    since: Annotated[str | None, typer.Option("--since", metavar="TIME", help=f"Of runs started since. {When}")] = None,
-    until: Annotated[
-        str | None, typer.Option("--until", metavar="TIME", help=f"Of runs started before. {When}")
-    ] = None,
+    since: Since = None,
+    until: Until = None,
     q: Query = None,
     as_json: AsJson = False,
     api_url: ApiUrl = None,
     api_key: ApiKey = None,
 ) -> None:
-    """Say whether the same input leads to the same decision, and where repeated runs part.
+    """Say whether the same input leads to the same decision.
 
-    Exits with 1 where no run of the pipeline is recorded.
+    And where repeated runs part. Exits with 1 where no run of the pipeline is recorded, or none can be compared.
     """
     with Client(api_url, api_key) as client, waiting("looking through the runs", as_json):
         answer = client.stability(pipeline, since=since, until=until, q=q)
@@ -36,5 +31,5 @@ def stability(
     else:
         out = console()
         print_lines(out, stability_lines(answer, width=min(out.width, READABLE), commands=True))
-    if answer.did_you_mean is not None:
+    if answer.flip_rate is None:
         raise typer.Exit(1)

@@ -6,13 +6,22 @@ from typing import Annotated
 
 import typer
 
-from dxray.cli.options import ApiKey, ApiUrl, AsJson, Limit, Pipeline, Query
+from dxray.cli.options import ApiKey, ApiUrl, AsJson, Limit, Pipeline, Query, Since, Until
 from dxray.cli.render import Column, console, print_json, print_lines, table
 from dxray.cli.runs import meant_instead, more
 from dxray.client import Client
 from dxray.wire.answers import Step
 from dxray.wire.printed.runs import rejected
 from dxray.wire.text import Line, Span, clean, duration, number
+
+MoreThan = Annotated[
+    float | None,
+    typer.Option("--rejection-rate-gt", metavar="RATE", help="That rejected more than this share, 0 to 1."),
+]
+LessThan = Annotated[
+    float | None,
+    typer.Option("--rejection-rate-lt", metavar="RATE", help="That rejected less than this share, 0 to 1."),
+]
 
 
 def steps(
@@ -21,14 +30,10 @@ def steps(
     ] = None,
     name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="Only with this name.")] = None,
     pipeline: Pipeline = None,
-    gt: Annotated[
-        float | None,
-        typer.Option("--rejection-rate-gt", metavar="RATE", help="That rejected more than this share, 0 to 1."),
-    ] = None,
-    lt: Annotated[
-        float | None,
-        typer.Option("--rejection-rate-lt", metavar="RATE", help="That rejected less than this share, 0 to 1."),
-    ] = None,
+    gt: MoreThan = None,
+    lt: LessThan = None,
+    since: Since = None,
+    until: Until = None,
     q: Query = None,
     limit: Limit = 20,
     as_json: AsJson = False,
@@ -44,6 +49,8 @@ def steps(
             pipeline=pipeline,
             rejection_rate_gt=gt,
             rejection_rate_lt=lt,
+            since=since,
+            until=until,
             q=q,
             limit=limit,
         )

@@ -12,7 +12,7 @@ from dxray.client import Client
 from dxray.wire.answers import View, Views
 from dxray.wire.printed.views import view_lines, views_lines
 
-view = typer.Typer(help="Keep filters under names; view:NAME stands for one in every --q.", rich_markup_mode=None)
+view = typer.Typer(help="Keep filters under names; in --q, view:NAME stands for one.", rich_markup_mode=None)
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The view's name.", show_default=False)]
 

@@ -8,7 +8,6 @@ import typer
 
 from dxray.cli.options import ApiKey, ApiUrl, AsJson, Refusal, RunId
 from dxray.cli.render import READABLE, console, print_json, print_lines
-from dxray.cli.runs import which
 from dxray.client import Client
 from dxray.wire.printed.why import why_lines
 
@@ -22,15 +21,20 @@ def why(
     api_url: ApiUrl = None,
     api_key: ApiKey = None,
 ) -> None:
-    """Say why an item was selected, or why not; also that it was never in the run."""
+    """Say why an item was selected, or why not.
+
+    That it was never in the run is an answer too. Exits with 1 where the record does not say.
+    """
     if not item:
         raise Refusal(
             "the item is empty: name one, as in dxray why last ITEM; dxray show last shows what was chosen", 2
         )
     with Client(api_url, api_key) as client:
-        answer = client.why(which(client, run), item)
+        answer = client.why(run, item)
     if as_json:
         print_json(answer.to_dict())
-        return
-    out = console()
-    print_lines(out, why_lines(answer, width=min(out.width, READABLE), commands=True))
+    else:
+        out = console()
+        print_lines(out, why_lines(answer, width=min(out.width, READABLE), commands=True))
+    if answer.verdict == "unknown":
+        raise typer.Exit(1)

@@ -8,7 +8,6 @@ import typer
 
 from dxray.cli.options import ApiKey, ApiUrl, AsJson, Refusal, RunId
 from dxray.cli.render import READABLE, console, print_json, print_lines
-from dxray.cli.runs import which
 from dxray.client import Client
 from dxray.wire.answers import WhyRank
 from dxray.wire.printed.rank import rank_lines
@@ -31,7 +30,7 @@ def why_rank(
             "the item is empty: name one, as in dxray why-rank last ITEM OVER; dxray show last shows what was chosen", 2
         )
     with Client(api_url, api_key) as client:
-        answer = client.why_rank(which(client, run), item, over)
+        answer = client.why_rank(run, item, over)
     if as_json:
         print_json(answer.to_dict())
     else:

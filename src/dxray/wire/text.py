@@ -98,6 +98,20 @@ def pad(text: str, width: int, right: bool = False) -> str:
     return fill + text if right else text + fill
 
 
+def typed_limit(reason: str, limit: Any) -> str:
+    """`reason=limit` as `dxray whatif --set` takes it; empty for what cannot be typed as it shows."""
+    if isinstance(limit, list) and limit and all(isinstance(one, str) and _PLAIN_WORD.fullmatch(one) for one in limit):
+        written = ",".join(limit) + ("," if len(limit) == 1 else "")
+    elif isinstance(limit, str) and _PLAIN_WORD.fullmatch(limit):
+        written = limit
+    else:
+        written = json.dumps(limit, ensure_ascii=False)
+    said = f"{reason}={written}"
+    return said if limit is not None and is_clean(said) else ""
+
+
+_PLAIN_WORD = re.compile(r"(?!(?:true|false|null)$)[A-Za-z_][\w.:/-]*")  # no number, and nothing else that JSON reads
+
 WIDTH = 100  # of a layout, where nobody says how wide the page is
 
 
@@ -165,6 +179,65 @@ def wrap(text: str, width: int) -> list[str]:
             lines.append(cut)
             line = line[len(cut) :]
     return [*lines, line] if line or not lines else lines
+
+
+_SHELL_WORD = re.compile(r"""(?:[^ '"]|'[^']*'|"[^"]*")+""")
+_DEEPEST = 30  # what goes on in a further line is not set in more
+
+
+def fold(line: Line, width: int) -> list[Line]:
+    """A line in as many as it needs to fit `width`, broken at spaces.
+
+    A command at its end is broken between its words as a shell reads them, so that it can be copied; of these words
+    none is cut, wherever it ends.
+    """
+    if cells(line.plain) <= width:
+        return [line]
+    if line[-1].text.startswith("dxray "):
+        return _fold_command(line[:-1], line[-1], width)
+    inside = len(line.plain) - len(line.plain.lstrip(" ")) + 2
+    indent = Span(" " * min(inside, _DEEPEST, width // 2))
+    lines, used = [Line()], 0
+    for span in line:
+        for word in re.findall(" +|[^ ]+", span.text):
+            blank = word.isspace()
+            if lines[-1] and used + cells(word) > width and (blank or used > len(indent.text)):
+                lines.append(Line([indent]))
+                used = len(indent.text)
+            if blank and len(lines) > 1 and len(lines[-1]) == 1:
+                continue
+            for piece in _pieces(word, width - used, width - len(indent.text)):
+                if used + cells(piece) > width:
+                    lines.append(Line([indent]))
+                    used = len(indent.text)
+                lines[-1].append(Span(piece, span.style))
+                used += cells(piece)
+    return lines
+
+
+def _pieces(word: str, first: int, then: int) -> list[str]:
+    """A word in pieces, the first of at most so many columns and the others of so many."""
+    found = []
+    while cells(word) > first:
+        found.append(_head(word, first) or word[0])
+        word, first = word[len(found[-1]) :], then
+    return [*found, word] if word else found
+
+
+def _fold_command(head: Sequence[Span], command: Span, width: int) -> list[Line]:
+    start = cells("".join(span.text for span in head))
+    indent = " " * min(start + 2, _DEEPEST, width // 2)
+    texts, used = [""], start
+    for word in _SHELL_WORD.findall(command.text):
+        if texts[-1] and used + 1 + cells(word) > width - 2:
+            texts.append("")
+            used = len(indent)
+        texts[-1] += f" {word}" if texts[-1] else word
+        used = (start if len(texts) == 1 else len(indent)) + cells(texts[-1])
+    lines = [Line(head), *(Line([Span(indent)]) for _ in texts[1:])]
+    for number, text in enumerate(texts):
+        lines[number].append(Span(text if number == len(texts) - 1 else f"{text} \\", command.style))
+    return lines
 
 
 def plain(lines: Iterable[Line]) -> str:

@@ -115,6 +115,12 @@ class _Rules:
             raise Invalid(
                 f"{change.reason!r} lies between two limits", field=f"{at}.threshold", fix="give [lowest, highest]"
             )
+        if any(row["op"] == "between" for row in found) and change.threshold[0] > change.threshold[1]:
+            raise Invalid(
+                f"{change.threshold!r} is a range from high to low, in which nothing lies",
+                field=f"{at}.threshold",
+                fix=f"give the lower limit first: {change.threshold[::-1]!r}",
+            )
 
     def _known(self, reason: str, step_name: str | None, at: str) -> list[Row]:
         found = self.of(reason, step_name)

@@ -70,9 +70,12 @@ def _flips(out: Mapping[str, Any]) -> str:
     if not n:
         return f"{_inputs(out['repeats'])} came more than once, but what those runs decided is not known."
     low, high = (100 * one for one in out["interval"])
-    of = f"{_inputs(n)} that came more than once"
+    of = f"{_inputs(n) if n > 1 else 'The only input'} that came more than once"
     if not flipped:
         return f"{of} led to the same {what} every time; at most {high:.0f} % of all inputs may not (95 %)."
+    if n == 1:
+        said = f"of one input no more can be said than that {low:.0f} to {high:.0f} % of all inputs do so (95 %)"
+        return f"{of} did not always lead to the same {what}; {said}."
     share = f"{100 * out['flip_rate']:.0f} %, {low:.0f} to {high:.0f} % at 95 %"
     return f"{flipped} of {of} did not always lead to the same {what} ({share})."
 
@@ -93,7 +96,7 @@ def _enters(out: Mapping[str, Any]) -> str:
         )
     flipped = sum(step["flipped"] for step in steps)
     said = (
-        f"Where it differs, the runs mostly part first in {name} ({lead['flipped']} of {flipped} cases); a difference "
+        f"Where it differs, the runs mostly part first in {name} ({_cases(lead['flipped'], flipped)}); a difference "
         f"there changes what comes out in {100 * lead['amplification']:.0f} % of cases ({low:.0f} to {high:.0f} %)."
     )
     noisy = steps[0]
@@ -105,7 +108,17 @@ def _enters(out: Mapping[str, Any]) -> str:
 def _outputs(out: Mapping[str, Any]) -> str:
     if not out["outputs_known"] or out["decision_of"] == "output":
         return ""
-    return f"The recorded output was identical every time for {out['identical']} of {_inputs(out['outputs_known'])}."
+    same, n = out["identical"], out["outputs_known"]
+    if n == 1:
+        return f"The recorded output was {'identical every time' if same else 'not always identical'}."
+    if not same:
+        return f"The recorded output was identical every time for none of {_inputs(n)}."
+    some = f"{same} of {_inputs(n)}" if same < n else f"all {_inputs(n)}"
+    return f"The recorded output was identical every time for {some}."
+
+
+def _cases(some: int, n: int) -> str:
+    return "the only case" if n == 1 else f"{some} of {n} cases"
 
 
 def _inputs(n: int) -> str:

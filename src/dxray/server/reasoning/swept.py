@@ -83,7 +83,7 @@ def _recorded(reader: Reader, op: str, field: str, asked: Sequence[Asked], at: A
     plainly = _plainly(reader, asked)
     names = {asked[place].name for place in plainly}
     unsure = np.array([one.name in names or one.lossy for one in asked])
-    either = {n for n, one in enumerate(asked) if one.either} | _kept_though_failed(reader, asked)
+    either = {n for n, one in enumerate(asked) if one.either} | _kept_though_failed(reader, asked, plainly)
     simple = [
         n for n, one in enumerate(asked) if not (one.others_failed or n in plainly or one.all_asked or n in either)
     ]
@@ -96,9 +96,9 @@ def _recorded(reader: Reader, op: str, field: str, asked: Sequence[Asked], at: A
     return found
 
 
-def _kept_though_failed(reader: Reader, asked: Sequence[Asked]) -> set[int]:
+def _kept_though_failed(reader: Reader, asked: Sequence[Asked], plainly: set[int]) -> set[int]:
     """The steps that kept what failed a rule, in any run of these: there another rule may be enough."""
-    doubted = [n for n, one in enumerate(asked) if one.taken_back]
+    doubted = [n for n, one in enumerate(asked) if one.taken_back or n in plainly]  # else the counts exclude it
     if not doubted:
         return set()
     table = _beside([asked[n] for n in doubted])

@@ -19,6 +19,7 @@ from dxray.wire.text import (
     clip,
     fact,
     flow,
+    fold,
     is_clean,
     number,
     pad,
@@ -113,7 +114,8 @@ def _minimal(diff: Diff, width: int) -> Iterator[Line]:
         return
     yield from (Line(), Line().add("  What flips the decision", "bold"))
     if not diff.minimal_changes:
-        yield Line().add("    the same items come through, or it is not known whether they do", "dim")
+        said = "nothing to flip: no item is known to come through in the one run and not in the other"
+        yield from (Line().add("    ").add(text, "dim") for text in wrap(said, max(30, width - 4)))
     sure = sorted(diff.minimal_changes, key=lambda one: one.get("exactness") != "certain")
     for one in sure[:MOST]:
         certain = one.get("exactness") == "certain"
@@ -169,6 +171,9 @@ def _config(diff: Diff, width: int) -> Iterator[Line]:
         what = str(change.get("reason") or change.get("field"))
         line = Line().add("    ").add(where, "name").add("  ").add(clip(clean(what), 40)).add("  ")
         a, b = (_setting(change.get(side)) for side in ("a", "b"))
+        if cells(line.plain) > width // 2:
+            yield from fold(line, width)
+            line = Line().add("      ")
         yield from flow(line, [[Span("A ", "info"), Span(a)], [Span("B ", "info"), Span(b)]], width)
     yield from _more(len(changes), (diff.totals or {}).get("config_changes"))
 

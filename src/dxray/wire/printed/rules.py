@@ -8,7 +8,7 @@ from typing import Any
 
 from dxray.wire.answers.rules import NearMisses, RuleHealth, Rules
 from dxray.wire.printed.why import ask_next
-from dxray.wire.text import WIDTH, Line, Style, clean, clip, fact, is_clean, number, percent, wrap
+from dxray.wire.text import WIDTH, Line, Span, Style, cells, clean, clip, fact, flow, is_clean, number, percent, wrap
 
 _RULES = 20
 _REASONS = 6
@@ -31,12 +31,13 @@ def rules_lines(answer: Rules, width: int = WIDTH, commands: bool = False) -> li
     head = Line().add(answer.pipeline or "all pipelines", "name").add("  ").add(_counts(answer), "dim")
     lines = [head, *(Line().add(text, "bold") for text in wrap(answer.sentence, width))]
     many = len({rule.pipeline for rule in answer.rules}) > 1
-    step = None
+    step: list[str] = []
     for rule in answer.rules[:_RULES]:
-        where = f"{rule.pipeline} · {rule.step_name}" if many else rule.step_name
+        where = [rule.pipeline or "", rule.step_name] if many else [rule.step_name]
         lines.append(Line())
         if where != step:
-            lines.append(Line().add("  ").add(where, "name"))
+            parts = [[Span(clip(clean(name), max(20, width - 6)), "name")] for name in where]
+            lines += flow(Line().add("  "), parts, width)
             step = where
         lines += _rule(rule, width)
     if len(answer.rules) > _RULES:
@@ -49,7 +50,10 @@ def rules_lines(answer: Rules, width: int = WIDTH, commands: bool = False) -> li
 
 
 def _counts(answer: Rules) -> str:
-    said = [f"{number(answer.runs)} runs", "1 rule" if len(answer.rules) == 1 else f"{number(len(answer.rules))} rules"]
+    said = [
+        "1 run" if answer.runs == 1 else f"{number(answer.runs)} runs",
+        "1 rule" if len(answer.rules) == 1 else f"{number(len(answer.rules))} rules",
+    ]
     left = answer.not_looked_at
     if left.get("runs"):
         said.append(f"{number(left['runs'])} older runs not looked at")
@@ -59,11 +63,17 @@ def _counts(answer: Rules) -> str:
 
 
 def _rule(rule: RuleHealth, width: int) -> Iterator[Line]:
-    text = f"{clean(rule.field)} {clean(rule.op).replace('_', ' ')} {fact(rule.threshold, 40)}"
-    yield Line().add("  ").add(clip(text, width - 40), "info").add("  ").add(clip(clean(rule.reason or ""), 36), "dim")
-    yield Line().add("    ").add(*_dropped(rule)).add(_sole(rule))
+    text = f"{clean(rule.field)} {clean(rule.op).replace('_', ' ')} {_threshold(rule)}"
+    head = Line().add("  ").add(clip(text, width - 2), "info").add("  ")
+    reason = clean(rule.reason or "")
+    if cells(text) + cells(reason) + 4 <= width:
+        yield head.add(reason, "dim")
+    else:
+        yield from (head, Line().add("    ").add(clip(reason, width - 4), "dim"))
+    said, style = _dropped(rule)
+    yield from (Line().add("    ").add(part, style) for part in wrap(said + _sole(rule), max(30, width - 4)))
     if rule.near_misses is not None:
-        yield from _histogram(rule.near_misses, rule.field)
+        yield from _histogram(rule.near_misses, rule.field, width)
     elif rule.no_margin in _NO_MARGIN and rule.kills:
         yield Line().add(f"    no distance to the limit: {_NO_MARGIN[rule.no_margin]}", "dim")
     for said, style in _notes(rule):
@@ -77,7 +87,7 @@ def _dropped(rule: RuleHealth) -> tuple[str, Style]:
     if rule.never_ran:
         return f"never asked in {number(rule.runs)} runs", "warn"
     if rule.fires_never:
-        most = f"; at most {percent(rule.interval[1])}" if len(rule.interval) == 2 else ""
+        most = f"; at most {percent(rule.interval[1])} of values would (95 %)" if len(rule.interval) == 2 else ""
         return f"never failed, asked {number(rule.evaluated)} times{most}", "warn"
     low, high = rule.interval if len(rule.interval) == 2 else (0.0, 1.0)
     share = f"{percent(rule.rate)}, {100 * low:.0f}–{100 * high:.0f} %"
@@ -88,14 +98,15 @@ def _sole(rule: RuleHealth) -> str:
     if not rule.kills:
         return ""
     if rule.sole_kills is not None:
-        return f"  {number(rule.sole_kills)} of them alone"
+        some = "all" if rule.sole_kills == rule.kills else number(rule.sole_kills) if rule.sole_kills else "none"
+        return f"; {some} of them by this rule alone"
     if rule.sole_kills_range is not None:
         low, high = rule.sole_kills_range
-        return f"  {number(low)} to {number(high)} of them alone"
+        return f"; {number(low)} to {number(high)} of them by this rule alone"
     return ""
 
 
-def _histogram(near: NearMisses, field: str) -> Iterator[Line]:
+def _histogram(near: NearMisses, field: str, width: int) -> Iterator[Line]:
     """A block for each bin, higher for more, what was outside the limit to the left of the line."""
     most = max((one.n for one in near.bins), default=0)
     if not most:
@@ -113,7 +124,8 @@ def _histogram(near: NearMisses, field: str) -> Iterator[Line]:
         said = (
             f"{number(near.failed)} outside and {number(near.passed)} inside lie within {near.within:.4g} of the limit"
         )
-        yield Line().add(f"{'':13}").add(f"{said}; a block is {near.within:.4g} of {clean(field)}", "dim")
+        text = f"{said}; a block is {near.within:.4g} of {clean(field)}"
+        yield from (Line().add(" " * 13).add(part, "dim") for part in wrap(text, max(30, width - 13)))
 
 
 def _notes(rule: RuleHealth) -> Iterator[tuple[str, Style]]:
@@ -124,7 +136,7 @@ def _notes(rule: RuleHealth) -> Iterator[tuple[str, Style]]:
             "warn",
         )
     if rule.sole_kills is None and rule.kills and rule.sole_unknown in _UNKNOWN_SOLE:
-        yield f"alone is not known exactly: {_UNKNOWN_SOLE[rule.sole_unknown]}", "dim"
+        yield f"how many by this rule alone is not known exactly: {_UNKNOWN_SOLE[rule.sole_unknown]}", "dim"
     if rule.uncomparable:
         yield f"{number(rule.uncomparable)} values could not be compared: missing, or of another type", "warn"
     drift = rule.drift or {}
@@ -132,14 +144,27 @@ def _notes(rule: RuleHealth) -> Iterator[tuple[str, Style]]:
         yield _limits(rule, drift.get("versions") or []), "dim"
     if drift.get("changed"):
         first, last = drift.get("first") or {}, drift.get("last") or {}
-        said = f"its share changed from {percent(first.get('rate'))} in the first runs to {percent(last.get('rate'))}"
-        yield f"{said} in the last, more than by chance", "warn"
+        said = f"it dropped {percent(first.get('rate'))} in the first runs and {percent(last.get('rate'))} in the last"
+        yield f"{said}: more of a change than chance makes", "warn"
+
+
+def _threshold(rule: RuleHealth) -> str:
+    """The limit; of several how many, the range of those that are numbers, and the last."""
+    last, n = fact(rule.threshold, 40), rule.thresholds or 1
+    if n <= 1:
+        return last
+    found = [one.get("threshold") for one in (rule.drift or {}).get("versions") or ()]
+    numbers = [one for one in found if isinstance(one, int | float) and not isinstance(one, bool)]
+    span = f" from {fact(min(numbers))} to {fact(max(numbers))}" if numbers and len(numbers) == n == len(found) else ""
+    return f"{last} (the last of {number(n)} limits{span})"
 
 
 def _limits(rule: RuleHealth, versions: list[dict[str, Any]]) -> str:
     shown = [f"{fact(one.get('threshold'), 20)} ({percent(one.get('rate'))})" for one in versions[-4:]]
     more = (
-        f"{number(rule.thresholds)} limits, the last " if (rule.thresholds or 0) > len(shown) else "limits over time: "
+        f"{number(rule.thresholds)} limits over time, lastly "
+        if (rule.thresholds or 0) > len(shown)
+        else "limits over time: "
     )
     return more + " → ".join(shown)
 
@@ -156,7 +181,8 @@ def _without(answer: Rules, width: int) -> Iterator[Line]:
     if len(reasons) > _REASONS:
         yield Line().add(f"    and {number(len(reasons) - _REASONS)} more reasons", "dim")
     if answer.without_rule.get("hint"):
-        yield Line().add("    ").add(answer.without_rule["hint"], "info")
+        hint = str(answer.without_rule["hint"])
+        yield from (Line().add("    ").add(text, "info") for text in wrap(hint, max(30, width - 4)))
 
 
 def _not_known(answer: Rules, width: int) -> Iterator[Line]:
@@ -175,4 +201,20 @@ def _next(answer: Rules) -> list[str]:
     step, pipeline = str(first.get("step_name", "")), str(first.get("pipeline", ""))
     if not first or not is_clean(step + pipeline):
         return []
-    return [f"dxray steps --pipeline {shlex.quote(pipeline)} --name {shlex.quote(step)}"]
+    found = [_sweep(rule, pipeline) for rule in answer.rules if _is_first(rule, first)]
+    return [*filter(None, found[:1]), f"dxray steps --pipeline {shlex.quote(pipeline)} --name {shlex.quote(step)}"]
+
+
+def _is_first(rule: RuleHealth, first: dict[str, Any]) -> bool:
+    return all(getattr(rule, name) == first.get(name) for name in ("pipeline", "step_name", "reason", "field", "op"))
+
+
+def _sweep(rule: RuleHealth, pipeline: str) -> str:
+    """The command that moves the limit over the values that lie around it; none for a limit that is no number."""
+    bins, limit = rule.near_misses.bins if rule.near_misses else [], rule.threshold
+    plain = isinstance(limit, int | float) and not isinstance(limit, bool) and rule.op in ("<", "<=", ">", ">=")
+    if not (bins and plain and rule.reason and is_clean(rule.reason)):
+        return ""
+    reach = max(abs(bins[0].from_), abs(bins[-1].to))
+    ends = f"{limit - reach:.4g}..{limit + reach:.4g}"
+    return f"dxray whatif --pipeline {shlex.quote(pipeline)} --sweep {shlex.quote(rule.reason)} {ends}"

@@ -45,7 +45,8 @@ def stability_lines(answer: Stability, width: int = WIDTH, commands: bool = Fals
 
 
 def _counts(answer: Stability) -> str:
-    said = [f"{number(answer.runs)} runs", f"{number(answer.repeats)} of {number(answer.groups)} inputs repeated"]
+    said = ["1 run" if answer.runs == 1 else f"{number(answer.runs)} runs"]
+    said.append(f"{number(answer.repeats)} of {number(answer.groups)} inputs repeated")
     sizes = answer.repetitions
     if sizes:
         least, most = sizes.get("least"), sizes.get("most")
@@ -91,13 +92,19 @@ def _entries(answer: Stability, width: int) -> Iterator[Line]:
         .add(f"  ({number(answer.compared)} pairs compared, {number(answer.diverged)} part)", "dim")
     )
     shown = answer.entry_steps[:_STEPS]
-    size = min(max(cells(clean(step.step_name)) for step in shown), max(16, width - _BAR - 50))
+    size = min(max(cells(clean(step.step_name)) for step in shown), max(16, width - _BAR - 13))
     for step in shown:
         line = Line().add("  ").add(pad(clip(clean(step.step_name), size), size), "name").add("  ")
-        yield _bar(line, step).add(f"  {100 * step.share:>3.0f} %  ", "bold").add(_reach(step))
+        line = _bar(line, step).add(f"  {100 * step.share:>3.0f} %  ", "bold")
+        reach = _reach(step)
+        if sum(cells(span.text) for span in line) + cells(reach) <= width:
+            yield line.add(reach)
+            continue
+        yield line
+        yield from (Line().add(" " * (size + 4)).add(text) for text in wrap(reach, max(30, width - size - 4)))
     if len(answer.entry_steps) > _STEPS:
         yield Line().add(f"  and {number(len(answer.entry_steps) - _STEPS)} more steps", "dim")
-    yield Line().add(f"  {'█' * 2} the decision differs too  {'░' * 2} harmless", "dim")
+    yield Line().add(f"  {'█' * 2} what is decided differs too  {'░' * 2} harmless", "dim")
 
 
 def _bar(line: Line, step: EntryStep) -> Line:
@@ -111,11 +118,10 @@ def _reach(step: EntryStep) -> str:
     if step.amplification is None:
         return "what was decided is not known"
     if not step.flipped:
-        return (
-            f"harmless in all {number(step.decided)} (at most {100 * step.amplification_interval[-1]:.0f} % reach it)"
-        )
+        most = f"{100 * step.amplification_interval[-1]:.0f} %"
+        return f"harmless in all {number(step.decided)} pairs (at most {most} reach the decision)"
     said = _interval(step.amplification_interval)
-    return f"reaches the decision in {number(step.flipped)} of {number(step.decided)} ({said})"
+    return f"reaches the decision in {number(step.flipped)} of {number(step.decided)} pairs ({said})"
 
 
 def _inputs(answer: Stability, width: int) -> Iterator[Line]:
@@ -127,7 +133,12 @@ def _inputs(answer: Stability, width: int) -> Iterator[Line]:
             line = Line().add("    ").add(f"{number(choice.runs):>4} × ")
             what = "another output" if choice.items is None else _chosen(choice.items)
             example = clip(clean(choice.examples[0]), 40) if choice.examples else ""
-            yield line.add(clip(clean(what), max(20, width - 55)), "info").add(f"  {example}", "dim")
+            room = width - 11 - cells(example) - 2
+            if room >= 30 or cells(clean(what)) <= room:
+                yield line.add(clip(clean(what), room), "info").add(f"  {example}", "dim")
+            else:
+                yield line.add(clip(clean(what), width - 11), "info")
+                yield Line().add(" " * 11).add(example, "dim")
         if len(one.choices) > _CHOICES:
             yield Line().add(f"         and {number((one.decisions or 0) - _CHOICES)} more", "dim")
     if len(answer.unstable) > _INPUTS:
@@ -157,7 +168,7 @@ def _not_known(answer: Stability, width: int) -> Iterator[Line]:
     yield Line()
     yield Line().add("  Not known", "bold")
     for one in answer.unknown:
-        for position, text in enumerate(wrap(f"{number(one.n)} {one.detail or one.cause}", max(30, width - 4))):
+        for position, text in enumerate(wrap(f"{one.detail or one.cause} ({number(one.n)})", max(30, width - 4))):
             yield Line().add("    " if position else "  ? ", "warn").add(text)
         for text in wrap(one.hint, max(30, width - 4)) if one.hint else ():
             yield Line().add("    ").add(text, "info")

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from dxray.wire.answers.whatif import CurvePoint, FlippedItem, Named, RuleChange, Whatif, WinnerChange
 from dxray.wire.printed.why import ask_next, why_command
-from dxray.wire.text import WIDTH, Line, cells, clean, clip, fact, is_clean, number, pad, wrap
+from dxray.wire.text import WIDTH, Line, Style, cells, clean, clip, fact, is_clean, number, pad, wrap
 
 _HEIGHT = 8  # rows of the curve
 _WIDEST = 100
@@ -108,15 +108,19 @@ def _winners(answer: Whatif, width: int) -> Iterator[Line]:
         return
     yield Line()
     yield Line().add("  Runs with another outcome", "bold")
-    for one in answer.winner_changes[:_RUNS]:
-        certain = one.changes == "yes"
+    alike: dict[tuple[bool, str], list[WinnerChange]] = {}
+    for one in answer.winner_changes:
+        alike.setdefault((one.changes == "yes", _change(one)), []).append(one)
+    told = 0
+    for (certain, change), runs in list(alike.items())[:_RUNS]:
         line = Line().add("  ✖ " if certain else "  ? ", "bad" if certain else "warn")
-        line.add(clip(clean(one.run_id), 42), "name").add("  ")
-        yield line.add(clip(_change(one), max(20, width - min(42, cells(clean(one.run_id))) - 6)))
-    left = len(answer.winner_changes) - _RUNS
+        line.add(clip(clean(runs[0].run_id), 42), "name")
+        line.add(f" and {number(len(runs) - 1)} more like it" if len(runs) > 1 else "", "dim").add("  ")
+        yield from _beside(line, change, width, "")
+        told += len(runs)
     total = answer.winners_changed[1] if len(answer.winners_changed) == 2 else len(answer.winner_changes)
-    if left > 0:
-        yield Line().add(f"    and {number(max(left, total - _RUNS))} more", "dim")
+    if total > told:
+        yield Line().add(f"    and {number(total - told)} more", "dim")
 
 
 def _change(one: WinnerChange) -> str:
@@ -139,17 +143,31 @@ def _examples(answer: Whatif, width: int) -> Iterator[Line]:
         return
     yield Line()
     yield Line().add("  Examples", "bold")
-    for one in answer.examples[:_EXAMPLES]:
+    told: dict[tuple[str, str], FlippedItem] = {}
+    for one in answer.examples:  # an item that comes in many runs is told once
+        told.setdefault((one.item_id, _example(one)), one)
+    for one in list(told.values())[:_EXAMPLES]:
         kept = one.now == "kept"
         line = Line().add("  + " if kept else "  - ", "good" if kept else "bad")
-        yield line.add(clip(clean(one.title), 40), "name").add(clip(_example(one), max(20, width - 46)), "dim")
+        line.add(clip(clean(one.title), 40), "name").add("  ")
+        yield from _beside(line, _example(one), width, "dim")
+
+
+def _beside(head: Line, text: str, width: int, style: Style) -> Iterator[Line]:
+    """`text` behind `head` where there is room, else below it."""
+    if sum(cells(span.text) for span in head) + cells(text) <= width:
+        yield head.add(text, style)
+        return
+    yield head
+    for part in wrap(text, max(30, width - 6)):
+        yield Line().add("      ").add(part, style)
 
 
 def _example(one: FlippedItem) -> str:
-    said = f"  {clean(one.field)} {fact(one.observed)}" if one.field is not None else ""
-    how = "" if one.exactness == "certain" else " perhaps"
-    now = f"{how} {one.now} by {clean(one.step_name)}"
-    return f"{said}:{now}" + (f", {clean(one.then)}" if one.then and one.exactness == "certain" else "")
+    said = f"{clean(one.field)} {fact(one.observed)}: " if one.field is not None and one.observed is not None else ""
+    how = "" if one.exactness == "certain" else "perhaps "
+    now = f"{how}{one.now} by {clean(one.step_name)}"
+    return f"{said}{now}" + (f", {clean(one.then)}" if one.then and one.exactness == "certain" else "")
 
 
 def _open(answer: Whatif, width: int) -> Iterator[Line]:
@@ -168,18 +186,19 @@ def _next(answer: Whatif) -> list[str]:
     found = [why_command(one.run_id, one.from_[0].item_id) for one in answer.winner_changes[:1] if one.from_]
     found += [flip_command(one.run_id, one.item_id) for one in answer.examples if one.now == "kept"][:1]
     if not answer.curve and len(answer.changes) == 1:
-        found.append(_sweep(answer.changes[0]))
+        found.append(_sweep(answer.changes[0], answer.pipeline))
     return [one for one in dict.fromkeys(found) if one]
 
 
-def _sweep(change: RuleChange) -> str:
+def _sweep(change: RuleChange, pipeline: str | None) -> str:
     ends = [value for value in [*change.from_, change.to] if isinstance(value, int | float)]
     ends = [value for value in ends if not isinstance(value, bool)]
     if not ends or not is_clean(change.reason) or change.op not in ("<", "<=", ">", ">="):
         return ""
     low, high = min(ends), max(ends)
     reach = (high - low) or abs(high) / 2 or 1
-    return f"dxray whatif --sweep {shlex.quote(change.reason)} {fact(low - reach)}..{fact(high + reach)}"
+    of = f"--pipeline {shlex.quote(pipeline)} " if pipeline and is_clean(pipeline) else ""
+    return f"dxray whatif {of}--sweep {shlex.quote(change.reason)} {fact(low - reach)}..{fact(high + reach)}"
 
 
 def flip_command(run_id: str, item: str) -> str:
