@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import json
+import operator
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from itertools import count
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
+from dxray import XRay, testing
 from dxray.server.api.explain import ExplainAnswer
+from dxray.wire.answers.explain import Explain
+from dxray.wire.codec import pack_batch, pack_record
 from tests.api.conftest import connect
 
+BATCHES = count(1)
 VERSIONS = {"a": "metadata.week:1", "b": "metadata.week:2"}
 
 
@@ -106,6 +113,44 @@ def test_what_is_found_in_a_sample_is_counted_in_all(shops: TestClient, monkeypa
     same = next(one for one in whole["slices"] if conditions(one) == {("reason", "==", "too_dear")})
     assert [reason[name] for name in counts] == [same[name] for name in counts]
     assert not reason["estimated"]
+    verdicts = list(verdicts_of_shops())
+    for one in found["slices"]:
+        assert {name: one[name] for name in counts} == by_hand(one, verdicts), one["text"]
+        if one["risk_ratio"] is not None:
+            middle = (one["interval"][0] * one["interval"][1]) ** 0.5
+            assert middle == pytest.approx(one["risk_ratio"], rel=0.05)
+
+
+def verdicts_of_shops() -> Iterator[dict[str, Any]]:
+    """What the two weeks recorded, by the names that conditions have."""
+    chance = random.Random(3)
+    for week in (1, 2):
+        for number in range(30):
+            run = shop(number, week, chance)
+            for step in run["steps"]:
+                for event in step["events"]:
+                    facts = {f"evidence.{key}": value for key, value in event.get("evidence", {}).items()}
+                    said = {"week": week, "step_name": step["name"], "input.country": run["input"]["country"]}
+                    yield {**said, **facts, "outcome": event["outcome"], "reason": event.get("reason")}
+
+
+def by_hand(one: dict[str, Any], verdicts: list[dict[str, Any]]) -> dict[str, int]:
+    """The counts of a slice. A reason is no condition on what is counted, but on what counts as rejected."""
+    found: dict[str, int] = {"n_a": 0, "n_b": 0, "with_outcome_a": 0, "with_outcome_b": 0}
+    reason = next((c["value"] for c in one["conditions"] if c["field"] == "reason"), None)
+    for said in verdicts:
+        if reason is not None and said["step_name"] != "keep":
+            continue
+        if all(holds(c, said.get(c["field"])) for c in one["conditions"] if c["field"] != "reason"):
+            side = "ab"[said["week"] - 1]
+            found[f"n_{side}"] += 1
+            found[f"with_outcome_{side}"] += said["outcome"] == "rejected" and reason in (None, said["reason"])
+    return found
+
+
+def holds(condition: dict[str, Any], value: Any) -> bool:
+    compare = {"==": operator.eq, ">=": operator.ge, "<": operator.lt}[condition["op"]]
+    return value is not None and bool(compare(value, condition["value"]))
 
 
 def test_one_step_alone(shops: TestClient) -> None:
@@ -281,3 +326,143 @@ def test_recorded_text_stays_text(api: TestClient) -> None:
                 },
             )
     assert explain(api)["slices"]
+
+
+# What is not known, or not looked at, is said
+
+
+def why(found: dict[str, Any], field: str) -> str:
+    return "; ".join(one["why"] for one in found["left_out"] if one["field"] == field)
+
+
+def weeks(api: TestClient, keep: Callable[[Any, int], None], runs: int = 12) -> None:
+    """Runs of two weeks with one step of 20 items, recorded as a pipeline does."""
+    with testing.capture() as captured:
+        for week in (1, 2):
+            for number in range(runs):
+                with XRay("p").run(input={"n": number}) as run:
+                    run.set_metadata("week", week)
+                    with run.step("keep", step_type="filter") as step:
+                        keep(step, week)
+        body = pack_batch("explain", next(BATCHES), "default", map(pack_record, captured.records))
+        answer = api.post("/ingest", content=body, headers={"content-encoding": "zstd"}).json()
+    assert answer["rejected"] == [], answer
+
+
+def by_rule(step: Any, week: int, went_on: int | None = None) -> None:
+    """Half of the items pass in the first week, 14 in the second; what passes is not said to be accepted."""
+    step.set_input_count(20)
+    small = step.require("size", "<", 10 if week == 1 else 14, reason="large")
+    passed = sum(small.passes(f"i{n}", n) for n in range(20))
+    if went_on is not None:
+        step.set_output_count(min(went_on, passed))
+
+
+def counted(found: dict[str, Any]) -> tuple[int, ...]:
+    return tuple(found[name] for name in ("n_a", "with_outcome_a", "n_b", "with_outcome_b"))
+
+
+def test_what_passed_all_rules_is_accepted_where_as_many_went_on(api: TestClient) -> None:
+    weeks(api, lambda step, week: by_rule(step, week, 20))
+    found = explain(api, outcome="accepted")
+    assert counted(found) == (240, 120, 240, 168)
+    assert {field for field, _, _ in conditions(found["slices"][0])} == {"evidence.size"}
+    assert why(found, "outcome") == ""
+    assert [one["pass_a"] for one in found["funnel"]] == [found["rate_a"]]
+
+
+def test_what_passed_all_rules_is_not_known_to_be_accepted_where_nothing_says_so(api: TestClient) -> None:
+    weeks(api, by_rule)
+    found = explain(api, outcome="accepted")
+    assert found["slices"] == []
+    assert found["sentence"].startswith(
+        "No item that was accepted is recorded, and of 288 items nothing says whether they were accepted, so nothing"
+    )
+    assert "of 288 items at a step, whether it was accepted is not recorded" in why(found, "outcome")
+    rejected = explain(api)
+    assert counted(rejected) == (240, 120, 240, 72)
+    assert "count as not rejected" in why(rejected, "outcome")
+
+
+def test_where_some_of_what_is_open_went_on_only_the_count_is_known(api: TestClient) -> None:
+    weeks(api, lambda step, week: by_rule(step, week, 5 * week))
+    found = explain(api, outcome="accepted")
+    assert counted(found) == (240, 60, 240, 120)
+    assert all(field != "evidence.size" for one in found["slices"] for field, _, _ in conditions(one))
+    assert "180 that were accepted are only counted" in why(found, "outcome")
+    weeks(api, lambda step, week: by_rule(step, week, 0))
+    assert counted(explain(api, outcome="accepted", b="metadata.week:2 ")) == (480, 60, 480, 120)
+
+
+def test_the_best_of_a_cut_off_are_accepted_and_the_others_outranked(api: TestClient) -> None:
+    def keep(step: Any, week: int) -> None:
+        step.cutoff(5 * week)
+        for n in range(20):
+            step.score(f"i{n}", float(n))
+
+    weeks(api, keep)
+    assert counted(explain(api, outcome="accepted")) == (240, 60, 240, 120)
+    assert counted(explain(api, outcome="outranked")) == (240, 180, 240, 120)
+
+
+def test_a_tie_across_a_cut_off_is_open(api: TestClient) -> None:
+    def keep(step: Any, week: int) -> None:
+        step.cutoff(2)
+        for n in range(20):
+            step.score(f"i{n}", float(min(n, 17)))
+
+    weeks(api, keep)
+    assert counted(explain(api, outcome="outranked")) == (240, 204, 240, 204)
+    found = explain(api, outcome="accepted")
+    assert counted(found) == (204, 0, 204, 0)
+    assert "of 72 items at a step" in why(found, "outcome")
+
+
+def test_items_that_are_only_counted_were_rejected_as_the_step_says(api: TestClient) -> None:
+    for week in (1, 2):
+        for number in range(12):
+            gone = 3 * week + number % 2
+            step = {"name": "keep", "input_count": 10, "output_count": 10 - gone, "rejection_counts": {"dear": gone}}
+            post(api, {"run_id": f"{week}-{number}", "metadata": {"week": week}, "steps": [step]})
+    found = explain(api)
+    assert counted(found) == (120, 42, 120, 78)
+    assert "120 that were rejected are only counted" in why(found, "outcome")
+    assert counted(explain(api, outcome="accepted")) == (120, 78, 120, 42)
+
+
+def test_fields_that_are_not_looked_at_are_named_or_counted(api: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    def keep(step: Any, week: int) -> None:
+        for n in range(20):
+            step.reject(
+                f"i{n}",
+                f"reason {n % 4}",
+                {"tags": ["x"], "big": 2**60 + n, "price": Decimal(n), "shop": f"s{n % 5}", "kind": f"k{n % 3}"},
+            ) if n < 8 * week else step.accept(f"i{n}", evidence={"price": Decimal(n), "more": {"x": n}})
+
+    weeks(api, keep)
+    metadata = {"week": 1, "tags": ["x"], **{f"k{n}": n for n in range(230)}}
+    post(api, {"run_id": "many-keys", "metadata": metadata, "steps": []})
+    monkeypatch.setattr("dxray.server.reasoning.slices._CELLS", 300)
+    found = explain(api)
+    assert "it holds lists, or objects" in why(found, "metadata.tags")
+    assert "beyond the first 200 of input and metadata were not looked at" in why(found, "input and metadata")
+    assert why(found, "evidence") == "each of 2 keys holds lists or objects, such as evidence.more, evidence.tags"
+    assert "more digits" in why(found, "evidence.big")
+    assert why(found, "evidence.price") == ""
+    assert any(field == "evidence.price" for one in found["slices"] for field, _, _ in conditions(one))
+    assert "too many different values to be compared, such as" in why(found, "fields together")
+
+
+def test_numbers_and_words_agree_and_the_sets_are_named(shops: TestClient) -> None:
+    found = explain(shops)
+    assert (found["a"], found["b"]) == ("metadata.week:1", "metadata.week:2")
+    assert (
+        "of 2,400 verdicts (one for each item at each step) say rejected, in a (metadata.week:1)" in found["sentence"]
+    )
+    assert "verdicts with evidence.kind is toys" in found["slices"][0]["text"]
+    lines = str(Explain.read(found)).splitlines()
+    assert lines[1].split() == ["b", "metadata.week:2", "30", "runs"]
+    assert lines[2].split() == ["a", "metadata.week:1", "30", "runs"]
+    assert any(f"of {found['slices'][0]['n_b']} verdicts" in line for line in lines)
+    runs = explain(shops, outcome="failed", step_name=None)
+    assert "verdict" not in runs["sentence"]

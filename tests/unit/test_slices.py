@@ -46,11 +46,11 @@ def test_the_score_is_the_formula() -> None:
 
 
 def test_both_conditions_are_the_cause_and_removing_it_leaves_nothing() -> None:
-    found, _ = causes(two_by_two(60))
+    found = causes(two_by_two(60)).slices
     assert [(c.dimension, c.low, c.high) for c in found[0].conditions] == [(0, 1, 2), (1, 1, 2)]
     assert {one.cause for one in found} == {1}
     assert [one.main for one in found].count(True) == 1
-    assert causes(two_by_two(10))[0] == []
+    assert causes(two_by_two(10)).slices == []
 
 
 def test_two_causes_are_two() -> None:
@@ -60,7 +60,7 @@ def test_two_causes_are_two() -> None:
             for b in (False, True):
                 v = 70 if b and x == 1 else 60 if b and y == 3 else 5
                 cells += [([x, y], b, 0, v), ([x, y], b, -1, 100 - v)]
-    found, _ = causes(rows([Dimension(5), Dimension(5)], cells))
+    found = causes(rows([Dimension(5), Dimension(5)], cells)).slices
     mains = [one for one in found if one.main]
     assert [[(c.dimension, c.low) for c in one.conditions] for one in mains] == [[(0, 1)], [(1, 3)]]
 
@@ -71,7 +71,7 @@ def test_a_number_that_rises_past_a_limit_is_one_range() -> None:
         for b in (False, True):
             v = 50 if b and bin_ >= 6 else 5
             cells += [([bin_], b, 0, v), ([bin_], b, -1, 100 - v)]
-    found, _ = causes(rows([Dimension(10, ordered=True)], cells))
+    found = causes(rows([Dimension(10, ordered=True)], cells)).slices
     assert [(c.low, c.high) for c in found[0].conditions] == [(6, 10)]
 
 
@@ -81,7 +81,7 @@ def test_a_reason_counts_of_all_at_its_step() -> None:
         ([0], False, 0, 10), ([0], False, -1, 90), ([1], False, 0, 10), ([1], False, 1, 5), ([1], False, -1, 85),
         ([0], True, 0, 10), ([0], True, -1, 90), ([1], True, 0, 10), ([1], True, 1, 40), ([1], True, -1, 50),
     ]  # fmt: skip
-    found, _ = causes(rows([Dimension(2)], cells, kinds=Kinds(np.array([-1, 1]), 0)))
+    found = causes(rows([Dimension(2)], cells, kinds=Kinds(np.array([-1, 1]), 0))).slices
     first = found[0]
     assert (first.kind, first.conditions) == (1, ())
     assert (first.n_a, first.v_a, first.n_b, first.v_b) == (100, 5, 100, 40)
@@ -93,7 +93,7 @@ def test_rare_codes_and_those_not_known_make_no_finding() -> None:
     some = rows([Dimension(2)], cells)
     small, were = frequent(some, totals(some))
     assert (small.dimensions[0].size, were[0].tolist()) == (1, [0])
-    assert all(one.conditions[0].low == 0 for one in causes(some)[0])
+    assert all(one.conditions[0].low == 0 for one in causes(some).slices)
 
 
 def test_sampled_evidence_is_counted_by_its_weight() -> None:
@@ -106,7 +106,7 @@ def test_sampled_evidence_is_counted_by_its_weight() -> None:
     seen = np.where(by_chance | forced, code, -1)
     kept = np.where(by_chance, 4.0, 0.0)
     kind = np.where(hit, 0, -1)
-    found, _ = causes(Rows([Dimension(2, sampled=True)], [seen], in_b, kind, np.ones(n), kept, behind=0.25))
+    found = causes(Rows([Dimension(2, sampled=True)], [seen], in_b, kind, np.ones(n), kept, behind=0.25)).slices
     first = found[0]
     true = in_b & (code == 1)
     assert first.conditions[0].low == 1
@@ -124,7 +124,7 @@ def test_one_run_is_no_finding_and_many_are() -> None:
         some = Rows([Dimension(2)], [code], in_b, np.where(hit, 0, -1), np.ones(len(run)))
         from dataclasses import replace
 
-        return causes(replace(some, cluster=clusters_of(side)[run]))[0]
+        return causes(replace(some, cluster=clusters_of(side)[run])).slices
 
     assert of(20, 1) == []
     assert [one.conditions[0].low for one in of(20, 10)] == [1]
@@ -181,8 +181,39 @@ def test_what_runs_say_is_flattened() -> None:
     ]  # fmt: skip
     found, left = of_runs(runs, np.array([False, False, True, True]))
     assert sorted(one.field for one in found) == ["input.deep.n", "input.kind"]
-    assert left == [LeftOut("code_version", "it tells the two sets apart by itself")]
+    assert left == [
+        LeftOut("input.deep.deeper", "it holds lists, or objects more than two levels deep"),
+        LeftOut("code_version", "it tells the two sets apart by itself"),
+    ]
     assert "code_version" in {one.field for one in of_runs(runs, np.array([False, False, True, True]), apart=True)[0]}
+
+
+def test_keys_past_the_two_hundredth_are_counted_and_said() -> None:
+    runs = [
+        {
+            "pipeline": "p", "environment": None, "code_version": None, "variant": None, "metadata": None,
+            "input": "{" + ", ".join(f'"k{key:03}": {n % 2}' for key in range(203)) + ', "tags": [1], "on": [2]}',
+        }
+        for n in range(4)
+    ]  # fmt: skip
+    found, left = of_runs(runs, np.array([False, False, True, True]))
+    assert len(found) == 200
+    assert [one.why for one in left] == [
+        "each of 2 keys holds lists, or objects more than two levels deep, such as input.on, input.tags",
+        "3 keys beyond the first 200 of input and metadata were not looked at, such as input.k200",
+    ]
+
+
+def test_what_there_is_no_time_to_combine_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    chance = np.random.default_rng(2)
+    codes = [chance.integers(0, size, 4_000) for size in (9, 9, 2)]
+    in_b, kind = np.arange(4_000) >= 2_000, np.where(chance.random(4_000) < 0.2, 0, -1)
+    many = Rows([Dimension(9), Dimension(9), Dimension(2)], codes, in_b, kind, np.ones(4_000))
+    assert (causes(many).too_large, causes(many).apart) == ([], [])
+    monkeypatch.setattr("dxray.server.reasoning.slices._CELLS", 4 * 10 * 10 - 1)
+    assert causes(many).too_large == [(0, 1)]
+    monkeypatch.setattr("dxray.server.reasoning.slices.COMBINED", 2)
+    assert len(causes(many).apart) == 1
 
 
 # The funnel

@@ -91,9 +91,13 @@ class LeftOutRow(Document):
 
 
 class ExplainAnswer(Document):
-    """`delta_ln_output = delta_ln_input + sum of delta_ln_pass`, per run; `mix_by` is the field whose values make
-    the groups of `mix`. `tested`: how many slices had enough support to be compared."""
+    """`a` and `b` are the two filters. `counted` says what all `n` count: `runs`, or `items`, of which each counts once
+    at each of its steps in each run (a verdict). `delta_ln_output = delta_ln_input + sum of delta_ln_pass`, per run;
+    `mix_by` is the field whose values make the groups of `mix`. `tested`: how many slices had enough support to be
+    compared; `left_out`: what was not looked at, or is not known, and why."""
 
+    a: str
+    b: str
     outcome: str
     step_name: str | None
     runs_a: int

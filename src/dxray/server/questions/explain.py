@@ -1,10 +1,11 @@
 """What do the bad ones share? Two sets of runs, and an outcome that is more frequent in one: see `reasoning.slices`.
 
-Outcomes of items are counted as everywhere: an item's outcome at a step is its last one there, one that was produced
-and of which nothing more is said is accepted, attempts that were tried again count for nothing. Items that a step
-counted without naming them are rows without evidence. A step's rows of one item are grouped by `item_key`; evidence
-that came with another of them (a rule that passed) is the item's. Past 300,000 events slices are looked for in as many,
-chosen by the hash of the item, and counted again in all (see `reasoning.recount`), or said to be estimated.
+What is counted are verdicts: an item at a step is one, so an item that came to three steps counts three times. They are
+what they are everywhere (see `reasoning.item_outcomes`); attempts that were tried again count for nothing. Items that a
+step counted without naming them are rows without evidence. A step's rows of one item are grouped by `item_key`;
+evidence that came with another of them (a rule that passed) is the item's. Past 300,000 events slices are looked for in
+as many, chosen by the hash of the item, and counted again in all (see `reasoning.recount`), or said to be estimated.
+What was not looked at, or is not known, is in `left_out`.
 """
 
 from __future__ import annotations
@@ -23,13 +24,16 @@ from dxray.server.filters import Clause
 from dxray.server.reasoning.attempts import without_superseded
 from dxray.server.reasoning.attributes import Attribute, LeftOut, of_evidence, of_runs
 from dxray.server.reasoning.funnel_split import Flows, Split, split
-from dxray.server.reasoning.recount import COUNTABLE, Sampled, one_event_an_item, recount
+from dxray.server.reasoning.item_outcomes import COLUMNS, Items, by_count
+from dxray.server.reasoning.recount import COUNTABLE, Sampled, countable, recount
 from dxray.server.reasoning.selection import labels_of, runs_where
 from dxray.server.reasoning.shown import Row
-from dxray.server.reasoning.slice_causes import causes
+from dxray.server.reasoning.slice_causes import Causes, causes
 from dxray.server.reasoning.slice_chance import clusters_of
 from dxray.server.reasoning.slice_words import Compared, nothing_to_compare, sentence, slice_row
 from dxray.server.reasoning.slices import (
+    COMBINED,
+    REASON,
     Bools,
     Floats,
     Ints,
@@ -48,11 +52,17 @@ from dxray.wire.records import LABELS, OUTCOMES
 ROWS = 300_000  # events that are looked at one by one
 _KINDS = 300  # reasons that are told apart
 _EXAMPLES = 3
+_NAMED = 3  # of fields that were not looked at together
+_UNKEPT = {
+    "sampled_out": "was sampled out",
+    "truncated": "was cut off",
+    "redacted": "was redacted",
+    "expired": "has expired",
+}
 _FEWEST = 20  # ways to deal the runs to two sets, for one of them to be a surprise
 _OF_RUN = ("run_id", "pipeline", "status", "input", "metadata", "environment", "code_version", "variant")
 _OF_STEP = (
-    "run_id", "run", "step_id", "step_name", "position", "attempt", "recorded_events", "entered", "produced",
-    "input_count", "output_count", "accepted_by_count", "decided",
+    "run_id", "run", "step_id", "step_name", "position", "attempt", "recorded_events", "output_count", *COLUMNS
 )  # fmt: skip
 _OF_EVENT = (
     "at", "item_key", "event_no", "outcome", "reason", "score", "shape_id", "num", "str", "evidence_state", "p",
@@ -201,6 +211,7 @@ class _Found:
     left_out: list[LeftOut] = field(default_factory=list)
     funnel: Split = field(default_factory=lambda: Split([], None, None, None))
     counted: _Counted | None = None
+    unknown: int = 0  # items that are not counted, since nothing says whether they have the outcome
 
 
 def _runs_with(reader: Reader, sets: _Sets, outcome: str) -> Bools:
@@ -235,27 +246,47 @@ def _items(reader: Reader, steps: _Steps, found: _Found) -> None:
             raise Invalid(f"no step of these runs is called {found.step_name!r:.80}", field="step_name", fix=fix)
         here = steps.name == steps.names.index(found.step_name)
         steps = _Steps(steps.table.filter(pa.array(here)), steps.run[here], steps.name[here], steps.names)
+    if not len(steps.run):
+        return
     total = int(np.nansum(steps.column("recorded_events")))
     share = min(1.0, ROWS / max(total, 1))
     where = [Clause("item_key", "<", int(2**64 * share))] if share < 1 else []
     beside = pa.table(
         {"run_id": steps.table["run_id"], "step_id": steps.table["step_id"], "at": np.arange(len(steps.run))}
     )
-    events = reader.select("events", _OF_EVENT, where, beside=beside) if len(steps.run) else None
-    if events is None or not events.num_rows:
+    events = reader.select("events", _OF_EVENT, where, beside=beside)
+    _say_unkept(reader, events, where, beside, found.left_out)
+    named = Items.of(events, steps.table, share)
+    unsaid = by_count(steps.table, found.outcome)
+    _say_unknown(found, int(unsaid.unknown.sum()), int(unsaid.with_outcome.sum()))
+    undecided = named.outcome < 0
+    hit = named.has(found.outcome) | (undecided & unsaid.accepts[named.step])
+    count = np.concatenate(
+        [
+            np.where(undecided & unsaid.sets_aside[named.step], 0.0, 1.0),
+            (unsaid.count - unsaid.with_outcome) * share,
+            unsaid.with_outcome * share,
+        ]
+    )
+    if count.any():
+        by_counts = np.repeat([False, True], len(steps.run))
+        step = np.concatenate([named.step, np.tile(np.arange(len(steps.run)), 2)])
+        _compared(reader, steps, found, events, named, step, np.concatenate([hit, by_counts]), count, share)
+
+
+def _say_unknown(found: _Found, unknown: int, by_count: int) -> None:
+    """Items of which only a count, or nothing, says what became of them."""
+    if by_count:
+        why = f"{by_count:,} that were {found.outcome} are only counted, so of these no evidence and no reason is known"
+        found.left_out.append(LeftOut("outcome", why))
+    if not unknown:
         return
-    named = _Named.of(events)
-    unnamed = np.nan_to_num(steps.column("input_count") - steps.column("entered")).clip(0)
-    by_count = np.nan_to_num(steps.column("accepted_by_count")).clip(0, unnamed)
-    decided = np.nan_to_num(steps.column("decided"))[named.step] > 0
-    hit = named.outcome_is(found.outcome, decided)
-    count = np.concatenate([np.ones(len(named.step)), (unnamed - by_count) * share, by_count * share])
-    step = np.concatenate([named.step, np.tile(np.arange(len(steps.run)), 2)])
-    more = np.zeros(2 * len(steps.run), dtype=np.bool_)
-    more[len(steps.run) :] = found.outcome == "accepted"
-    hit = np.concatenate([hit, more])
-    some = count > 0
-    _compared(reader, steps, found, events, named, step, hit, count, some, share)
+    if found.outcome == "accepted":
+        found.unknown = unknown
+        why = "whether it was accepted is not recorded (no accept, no output count), so they are not counted"
+    else:
+        why = f"what became of it is not recorded, so they count as not {found.outcome}"
+    found.left_out.append(LeftOut("outcome", f"of {unknown:,} {'items' if unknown > 1 else 'item'} at a step, {why}"))
 
 
 def _compared(
@@ -263,11 +294,10 @@ def _compared(
     steps: _Steps,
     found: _Found,
     events: pa.Table,
-    named: _Named,
+    named: Items,
     step: Ints,
     hit: Bools,
     count: Floats,
-    some: Bools,
     share: float,
 ) -> None:
     run = steps.run[step]
@@ -276,15 +306,15 @@ def _compared(
     shapes = reader.select("shapes", ["shape_id", "key", "class", "position"], [Clause("shape_id", "in", used)])
     evidence, left = of_evidence(events, shapes.to_pylist(), ~in_b[: len(named.step)], named.item, len(named.step))
     found.left_out += left
-    _say_unkept(events, found.left_out)
     rest = len(step) - len(named.step)
     attributes = [one.at(run) for one in found.of_runs]
     attributes.append(Attribute("step_name", steps.name[step], tuple(steps.names)))
     attributes += [replace(one, codes=np.concatenate([one.codes, np.full(rest, -1)])) for one in evidence]
+    some = count > 0
     kept = np.concatenate([named.weight, np.zeros(rest)])
     sampled = bool(((named.weight != 1) & named.has_evidence).any())
     attributes = [replace(one, sampled=one.sampled and sampled) for one in attributes]
-    kind, kinds, reasons = _kinds(named, hit, steps.name[step], len(found.of_runs))
+    kind, kinds, reasons = _kinds(named, hit, steps.name[step], len(found.of_runs), found.left_out)
     of_run = np.unique(run[some], return_inverse=True)
     clusters = clusters_of(found.sets.in_b[of_run[0]].tolist())
     cluster = np.zeros(len(run), dtype=np.int64)
@@ -295,69 +325,16 @@ def _compared(
         dimensions, [one.codes for one in attributes], in_b, kind, count, kept, cluster, kinds, behind=rows_behind(kept)
     ).only(some)
     found.counted = _Counted(rows, attributes, reasons, run[some], share)
-    if share < 1 and not sampled and found.outcome in COUNTABLE and one_event_an_item(steps.table):
+    if share < 1 and not sampled and found.outcome in COUNTABLE and countable(steps.table, found.outcome):
         of_steps: list[Ints | None] = [one.codes[steps.run] for one in found.of_runs]
         of_steps += [steps.name, *[None] * len(evidence)]
         in_b_of = found.sets.in_b[steps.run]
         found.counted.sampled = Sampled(
-            steps.table, attributes, of_steps, in_b_of, found.outcome, reasons, found.counted.rows
+            steps.table, attributes, of_steps, in_b_of, found.outcome, reasons, found.counted.rows, share
         )
 
 
-@dataclass(slots=True)
-class _Named:
-    """Items with events: `item` numbers them by row; the other columns have one value for each item."""
-
-    item: Ints
-    step: Ints
-    outcome: Ints  # the number in OUTCOMES of the last, -1 for none
-    reason: pa.Array
-    scored: Bools
-    has_evidence: Bools
-    weight: Floats  # of its evidence: 1/p of the random part
-
-    @classmethod
-    def of(cls, events: pa.Table) -> _Named:
-        keys, first, item = np.unique(events["item_key"].to_numpy(), return_index=True, return_inverse=True)
-        coded = pc.index_in(events["outcome"].combine_chunks(), pa.array(OUTCOMES))
-        outcome = pc.fill_null(coded, -1).to_numpy(zero_copy_only=False).astype(np.int64)
-        # The last row of each item that says an outcome.
-        said = np.flatnonzero(outcome >= 0)
-        order = said[np.argsort(events["event_no"].to_numpy()[said], kind="stable")]
-        last = np.full(len(keys), -1)
-        last[item[order]] = order
-        score = events["score"].to_numpy()
-        scored = np.zeros(len(keys), dtype=np.bool_)
-        scored[item[~np.isnan(score)]] = True
-        own = np.where(last >= 0, outcome[last], -1)
-        reason = events["reason"].combine_chunks().take(pa.array(np.where(last >= 0, last, first)))
-        step = events["at"].to_numpy().astype(np.int64)[first]
-        return cls(item.astype(np.int64), step, own, reason, scored, *_weights(events, item, len(keys)))
-
-    def outcome_is(self, outcome: str, decided: Bools) -> Bools:
-        """Which items have it. Of what was scored where a choice was made, and is not named by it, it follows."""
-        final = self.outcome.copy()
-        final[(final < 0) & self.scored & decided] = OUTCOMES.index("outranked")
-        produced = OUTCOMES.index("produced")
-        if outcome == "accepted":
-            final[final == produced] = OUTCOMES.index("accepted")
-        found: Bools = final == OUTCOMES.index(outcome)
-        return found
-
-
-def _weights(events: pa.Table, item: Ints, many: int) -> tuple[Bools, Floats]:
-    """Which items have evidence, and what it counts."""
-    has_it = events["shape_id"].is_valid().to_numpy()
-    p = pc.fill_null(events["p"], 1.0).to_numpy().astype(np.float64)
-    forced = events["kept_because"].is_valid().to_numpy()
-    own = np.where(has_it & ~forced, 1 / np.clip(p, 1e-6, 1), 0)
-    some, weight = np.zeros(many, dtype=np.bool_), np.zeros(many)
-    some[item[has_it]] = True
-    np.maximum.at(weight, item, own)
-    return some, weight
-
-
-def _kinds(named: _Named, hit: Bools, name: Ints, at: int) -> tuple[Ints, Kinds | None, list[str]]:
+def _kinds(named: Items, hit: Bools, name: Ints, at: int, left: list[LeftOut]) -> tuple[Ints, Kinds | None, list[str]]:
     """The reason of each row that has the outcome, told apart by step; -1 for a row that has it not."""
     kind = np.where(hit, 0, -1)
     coded = pc.dictionary_encode(named.reason)
@@ -370,6 +347,8 @@ def _kinds(named: _Named, hit: Bools, name: Ints, at: int) -> tuple[Ints, Kinds 
         name[with_reason] * len(words) + code[with_reason], return_inverse=True, return_counts=True
     )
     most = np.argsort(-n, kind="stable")[:_KINDS]
+    if len(pairs) > _KINDS:
+        left.append(LeftOut("reason", f"of {len(pairs)} reasons the {_KINDS} most frequent are told apart"))
     place_of = np.zeros(len(pairs), dtype=np.int64)  # kind 0: no reason, or a rare one
     place_of[most] = np.arange(1, len(most) + 1)
     kind[with_reason] = place_of[of_row]
@@ -377,12 +356,19 @@ def _kinds(named: _Named, hit: Bools, name: Ints, at: int) -> tuple[Ints, Kinds 
     return kind, Kinds(place, at), ["", *(words[int(one % len(words))] for one in pairs[most])]
 
 
-def _say_unkept(events: pa.Table, left: list[LeftOut]) -> None:
+def _say_unkept(
+    reader: Reader, events: pa.Table, where: Sequence[Clause], beside: pa.Table, left: list[LeftOut]
+) -> None:
     """Evidence that is not there, or not by key."""
     state = pc.value_counts(events["evidence_state"].combine_chunks().drop_null()).to_pylist()
     n = {row["values"]: row["counts"] for row in state}
-    if n.get("sampled_out"):
-        left.append(LeftOut("evidence", f"of {n['sampled_out']} of {events.num_rows} events it was sampled out"))
+    said = [f"of {n[one]:,} it {was}" for one, was in _UNKEPT.items() if n.get(one)]
+    texts = reader.count_by("events", [], [*where, Clause("evidence_text", "not_null")], beside=beside)
+    as_text = texts["n"][0].as_py()
+    if as_text:
+        said.append(f"of {as_text:,} it is kept as one text, for it came with too many different sets of keys")
+    if said:
+        left.append(LeftOut("evidence", f"{'; '.join(said)} (of {events.num_rows:,} events looked at)"))
 
 
 # The answer
@@ -391,8 +377,7 @@ def _say_unkept(events: pa.Table, left: list[LeftOut]) -> None:
 def _answer(reader: Reader, found: _Found) -> dict[str, Any]:
     sets, counted = found.sets, found.counted
     runs_a, runs_b = sets.sizes
-    slices: list[Slice] = []
-    tested = 0
+    drawn = Causes([], 0, [], [])
     of = Totals(0, 0, 0, 0)
     looked_at = 1.0 if counted is None else counted.share
     few, many = sorted((runs_a, runs_b))
@@ -401,17 +386,21 @@ def _answer(reader: Reader, found: _Found) -> dict[str, Any]:
         of = totals(counted.rows)
         enough = enough and _dealt(counted.rows) >= _FEWEST
         if enough and of.v_b and of.n_a:
-            slices, tested = causes(counted.rows)
-        again = None if counted.sampled is None else recount(reader, counted.sampled, slices)
+            drawn = causes(counted.rows)
+            found.left_out += _apart(drawn, counted.attributes)
+        again = None if counted.sampled is None else recount(reader, counted.sampled, drawn.slices)
         if again is not None:
-            counted.share, (slices, of) = 1.0, again
+            counted.share, of = 1.0, again[1]
+            drawn = replace(drawn, slices=again[0])
     about = Compared(
         sets.a, sets.b, found.outcome, found.step_name, runs_a, runs_b, sets.overlap, of,
-        counted is not None and counted.rows.presence, counted is not None and counted.share < 1,
+        counted is not None and counted.rows.presence, counted is not None and counted.share < 1, found.unknown,
     )  # fmt: skip
-    rows = [] if counted is None else [_slice(one, counted, about, sets) for one in slices]
+    rows = [] if counted is None else [_slice(one, counted, about, sets) for one in drawn.slices]
     said = nothing_to_compare(about, enough) or sentence(about, rows)
     return {
+        "a": sets.a,
+        "b": sets.b,
         "outcome": found.outcome,
         "step_name": found.step_name,
         "runs_a": runs_a,
@@ -424,11 +413,28 @@ def _answer(reader: Reader, found: _Found) -> dict[str, Any]:
         "delta_ln_output": found.funnel.delta_ln_output,
         "mix_by": found.funnel.mix_by,
         "slices": rows,
-        "tested": tested,
+        "tested": drawn.tested,
         "share_looked_at": looked_at,
         "left_out": [{"field": one.field, "why": one.why} for one in found.left_out],
         "sentence": said,
     }
+
+
+def _apart(drawn: Causes, attributes: Sequence[Attribute]) -> list[LeftOut]:
+    """What there was no time to look at together."""
+    left = []
+    if drawn.too_large:
+        n, such = (
+            len(drawn.too_large),
+            " and ".join("reason" if one == REASON else attributes[one].field for one in drawn.too_large[0]),
+        )
+        why = f"{n} combination{'s' if n > 1 else ''} had too many different values to be compared, such as {such}"
+        left.append(LeftOut("fields together", why))
+    if drawn.apart:
+        such = ", ".join(attributes[one].field for one in drawn.apart[:_NAMED])
+        why = f"{len(drawn.apart)} of the fields were compared one by one only, for {COMBINED} are combined: {such}"
+        left.append(LeftOut("fields together", why + ("" if len(drawn.apart) <= _NAMED else ", …")))
+    return left
 
 
 def _dealt(rows: Rows) -> int:

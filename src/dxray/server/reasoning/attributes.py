@@ -16,13 +16,16 @@ import pyarrow.compute as pc
 
 from dxray.server.reasoning.shown import Row, parsed
 from dxray.server.reasoning.slices import Bools, Dimension, Floats, Ints
+from dxray.wire.evidence import BOOL, EXACT, IN_NUM, JSON, NONFINITE, NUMBER, TEXT
 
 FEW_NUMBERS = 12  # distinct, that are compared one by one: they may be codes
 MANY_TEXTS = 2_000  # distinct, and more say nothing in common
 _LONGEST = 200  # characters of a text
 _BINS = 10
 _DEPTH = 2
-_KEYS = 200  # of input and metadata
+_KEYS = 200  # of input and metadata together
+_NAMED = 3  # of fields that were left out for one reason
+_EXACT = 2.0**53  # a double holds every integer up to here
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,13 @@ class LeftOut:
 
     field: str
     why: str
+
+
+def left_out(root: str, fields: Sequence[str], why: str) -> list[LeftOut]:
+    """Fields of `root` that were not looked at for one reason, as one row; none where there are none."""
+    if len(fields) < 2:
+        return [LeftOut(field, f"it {why}") for field in fields]
+    return [LeftOut(root, f"each of {len(fields)} keys {why}, such as {', '.join(sorted(fields)[:_NAMED])}")]
 
 
 def texts(field: str, values: pa.Array | pa.ChunkedArray, sampled: bool = False) -> Attribute | LeftOut | None:
@@ -112,18 +122,7 @@ def _useful(one: Attribute) -> Attribute | None:
 def of_runs(runs: Sequence[Row], in_b: Bools, apart: bool = False) -> tuple[list[Attribute], list[LeftOut]]:
     """Input and metadata, two levels deep, version, variant, environment and pipeline. What tells the two sets apart
     by itself is left out, unless `apart` asks for just that: it says nothing of why."""
-    columns: dict[str, list[Any]] = {}
-    left: list[LeftOut] = []
-    for name in ("pipeline", "environment", "code_version", "variant"):
-        columns[name] = [run[name] for run in runs]
-    for number, run in enumerate(runs):
-        for root in ("input", "metadata"):
-            for field, value in _flat(root, parsed(run[root]), _DEPTH):
-                if field not in columns:
-                    if len(columns) >= _KEYS:
-                        continue
-                    columns[field] = [None] * len(runs)
-                columns[field][number] = value
+    columns, left = _columns(runs)
     found: list[Attribute] = []
     for field, values in columns.items():
         for one in _of_column(field, values, in_b):
@@ -136,11 +135,38 @@ def of_runs(runs: Sequence[Row], in_b: Bools, apart: bool = False) -> tuple[list
     return found, left
 
 
+def _columns(runs: Sequence[Row]) -> tuple[dict[str, list[Any]], list[LeftOut]]:
+    """What each run says, by field."""
+    columns = {name: [run[name] for run in runs] for name in ("pipeline", "environment", "code_version", "variant")}
+    most = len(columns) + _KEYS
+    nested: set[str] = set()
+    beyond: set[str] = set()
+    for number, run in enumerate(runs):
+        for root in ("input", "metadata"):
+            for field, value in _flat(root, parsed(run[root]), _DEPTH):
+                if isinstance(value, dict | list):
+                    nested.add(field)
+                elif field in columns:
+                    columns[field][number] = value
+                elif len(columns) < most:
+                    columns[field] = [None] * len(runs)
+                    columns[field][number] = value
+                else:
+                    beyond.add(field)
+    left = left_out("input and metadata", sorted(nested), "holds lists, or objects more than two levels deep")
+    if beyond:
+        keys = f"{len(beyond)} key{'s' if len(beyond) > 1 else ''}"
+        why = f"{keys} beyond the first {_KEYS} of input and metadata were not looked at, such as {min(beyond)}"
+        left.append(LeftOut("input and metadata", why))
+    return columns, left
+
+
 def _flat(path: str, value: Any, depth: int) -> Iterator[tuple[str, Any]]:
-    if isinstance(value, dict):
-        for key, inner in value.items() if depth else ():
+    """The fields of a value. Lists, and objects that lie deeper than that, as they are."""
+    if isinstance(value, dict) and depth:
+        for key, inner in value.items():
             yield from _flat(f"{path}.{key}", inner, depth - 1)
-    elif isinstance(value, str | int | float | bool):
+    elif isinstance(value, str | int | float | bool) or (isinstance(value, dict | list) and value):
         yield path, value
 
 
@@ -178,6 +204,12 @@ def _tells_apart(codes: Ints, in_b: Bools) -> bool:
 
 # Of evidence
 
+_UNLIKE = {
+    JSON: "holds lists or objects",
+    EXACT: "holds numbers of more digits than can be compared",
+    NONFINITE: "holds numbers that are not finite",
+}
+
 
 def of_evidence(
     events: pa.Table, shapes: Sequence[Row], in_a: Bools, item: Ints, many: int
@@ -191,25 +223,41 @@ def of_evidence(
     num, text = _Lists(events["num"]), _Lists(events["str"])
     found: list[Attribute] = []
     left: list[LeftOut] = []
+    unlike: dict[str, list[str]] = {why: [] for why in _UNLIKE.values()}  # fields that cannot be compared, by why
     for key, spots in sorted(places.items()):
         figures, words, at = np.full(many, np.nan), [], []
+        field = f"evidence.{key}"
         for shape_id, kind, position in spots:
             rows = rows_of.get(shape_id)
             if rows is None:
                 continue
-            if kind == "number":
-                figures[item[rows]] = num.taken(rows, position).to_numpy(zero_copy_only=False)
-            elif kind in ("bool", "text"):
-                got = (num if kind == "bool" else text).taken(rows, position)
-                words.append(_booleans(got) if kind == "bool" else got)
+            got = (num if kind in IN_NUM else text).taken(rows, position)
+            exact = _exact(got) if kind == EXACT else None
+            if kind == NUMBER or exact is not None:
+                figures[item[rows]] = got.to_numpy(zero_copy_only=False) if exact is None else exact
+            elif kind in (BOOL, TEXT):
+                words.append(_booleans(got) if kind == BOOL else got)
                 at.append(item[rows])
-        field = f"evidence.{key}"
+            elif got.null_count < len(got) and field not in unlike[_UNLIKE[kind]]:
+                unlike[_UNLIKE[kind]].append(field)
         if not np.isnan(figures).all():
             one = numbers(field, figures, in_a, sampled=True)
             found += [one] if one is not None else []
         if words:
             _add_texts(field, words, at, many, found, left)
+    for why, fields in unlike.items():
+        left += left_out("evidence", fields, why)
     return found, left
+
+
+def _exact(values: pa.Array) -> Floats | None:
+    """Numbers that are kept as texts; None where a double would not be the same one."""
+    try:
+        figures = pc.cast(values, pa.float64()).to_numpy(zero_copy_only=False).astype(np.float64)
+    except pa.ArrowInvalid:
+        return None
+    large: bool = (np.abs(figures) >= _EXACT).any()
+    return None if large else figures
 
 
 def _add_texts(

@@ -8,8 +8,8 @@ score, each with the number of its cause.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from dxray.server.reasoning.slice_chance import passing
@@ -36,20 +36,34 @@ _SAME = 1  # that describes the very rows of another
 _SHARED = 0.5  # of the rows of the smaller
 
 
-def causes(rows: Rows) -> tuple[list[Slice], int]:
-    """The slices that pass, by score, and how many were looked at in the first search.
+@dataclass(frozen=True, slots=True)
+class Causes:
+    """The slices that pass, by score, how many were looked at in the first search, and what was not looked at."""
+
+    slices: list[Slice]
+    tested: int
+    too_large: list[tuple[int, ...]]  # the smallest sets of dimensions that have too many cells together
+    apart: list[int]  # dimensions that were looked at one by one, for want of time to combine them
+
+
+def causes(rows: Rows) -> Causes:
+    """The slices of two sets of rows that are more than chance, and what there was no time to look at.
 
     `rows.cluster` numbers whole runs, or several put together by `slice_chance.clusters_of`.
     """
     of = totals(rows)
     rows, were = frequent(rows, of)
-    rows = narrowed(rows, of)
+    combined = narrowed(rows, of)
+    apart = [n for n, (one, was) in enumerate(zip(combined.dimensions, rows.dimensions, strict=True)) if one != was]
+    rows = here = combined
+    small, leaf = grouped(rows)
     listed: dict[tuple[Any, ...], Slice] = {}
-    tested, first, here = 0, 0.0, rows
+    tested, first = 0, 0.0
+    too_large: set[tuple[int, ...]] = set()
     for number in range(1, _CAUSES + 1):
-        small, leaf = grouped(here)
         found = search(small, leaf, of)
         tested = tested or found.tested
+        too_large |= found.too_large
         passed = passing(here, found)
         if not passed or passed[0].score <= _LEAST_OF_FIRST * first:
             break
@@ -58,7 +72,16 @@ def causes(rows: Rows) -> tuple[list[Slice], int]:
         for one in [best, *_descriptions(small, best, passed[1:])]:
             listed.setdefault((one.conditions, one.kind), replace(one, cause=number, main=one is best))
         here = here.only(without(here, best))
-    return [_as_given(one, rows, were) for one in sorted(listed.values(), key=lambda one: -one.score)], tested
+        stay = without(small, best)  # all rows of a group stay, or none
+        small, leaf = small.only(stay), leaf[stay]
+    slices = [_as_given(one, rows, were) for one in sorted(listed.values(), key=lambda one: -one.score)]
+    return Causes(slices, tested, _smallest(too_large), apart)
+
+
+def _smallest(sets: Collection[tuple[int, ...]]) -> list[tuple[int, ...]]:
+    """Those that contain no other."""
+    known = {frozenset(one) for one in sets}
+    return sorted(tuple(sorted(one)) for one in known if not any(other < one for other in known))
 
 
 def _as_given(one: Slice, rows: Rows, were: Sequence[Ints]) -> Slice:

@@ -71,7 +71,7 @@ def passing(rows: Rows, found: Search) -> list[Slice]:
         permuted = np.maximum(_permuted(n, v, in_b, t), _more_than(here, rest, rest_n.sum(axis=1), found.tested))
     p = np.maximum(_adjusted([one.p for one in measured], max(found.tested, len(slices))), permuted)
     return [
-        replace(one, p_adjusted=chance, spread=how.spread, interval=_interval(one, how.spread))
+        replace(one, p_adjusted=chance, spread=how.spread, interval=risk_interval(one, how.spread))
         for one, how, chance in zip(slices, measured, p.tolist(), strict=True)
         if chance <= ALPHA
     ]
@@ -100,10 +100,9 @@ def _by_run(rows: Rows, one: Slice, every: Floats) -> tuple[Floats, Floats, Floa
     if rows.presence:
         none = np.zeros(size)
         return every, sums(rows.cluster[mask], weight[mask], size), none, none
-    hits = weight * has(rows, one)
-    n, v = (sums(rows.cluster[mask], some[mask], size) for some in (weight, hits))
-    rest_n, rest_v = (sums(rows.cluster[~mask], some[~mask], size) for some in (weight, hits))
-    return n, v, rest_n, rest_v
+    at = rows.cluster + size * (has(rows, one) + 2 * mask.astype(np.int64))
+    rest_without, rest_v, without, v = sums(at, weight, 4 * size).reshape(4, size)
+    return without + v, v, rest_without + rest_v, rest_v
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,10 +137,10 @@ def _more_than(here: _Rises, rest: _Rises, rows: Floats, tested: int) -> Floats:
 def _rises(n: Floats, v: Floats, sides: Floats) -> _Rises:
     """Of each slice (rows of `n` and `v`) and each way to deal the clusters (rows of `sides`, 1 in B)."""
     pooled = v.sum(axis=1) / np.maximum(n.sum(axis=1), 1e-12)
-    parts = [np.ascontiguousarray(one.T) for one in (n, v, n * n, n * v, v * v, (n > 0).astype(np.float64))]
+    parts = np.ascontiguousarray(np.concatenate([n, v, n * n, n * v, v * v, (n > 0).astype(np.float64)]).T)
     rates, variances, freedoms, chances, found = [], [], [], [], []
     for side in (sides, 1 - sides):
-        total, hits, nn, nv, vv, runs = (side @ one for one in parts)
+        total, hits, nn, nv, vv, runs = np.split(side @ parts, 6, axis=1)
         total = np.maximum(total, 1e-12)
         rate = hits / total
         between = runs / np.maximum(runs - 1, 1e-12) * np.maximum(vv - 2 * rate * nv + rate * rate * nn, 0) / total**2
@@ -195,7 +194,7 @@ def _adjusted(p: Sequence[float], tested: int) -> Floats:
     return out
 
 
-def _interval(one: Slice, spread: float) -> tuple[float, float]:
+def risk_interval(one: Slice, spread: float) -> tuple[float, float]:
     """Of the risk ratio, 95 % (Katz's logarithm, a half added), with the design effect."""
     v_a, n_a, v_b, n_b = one.v_a + 0.5, one.n_a + 0.5, one.v_b + 0.5, one.n_b + 0.5
     ratio = np.log(v_b / n_b) - np.log(v_a / n_a)

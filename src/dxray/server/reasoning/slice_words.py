@@ -37,6 +37,7 @@ class Compared:
     of: Totals
     presence: bool = False
     sampled: bool = False
+    unknown: int = 0  # items that are not counted, since nothing says whether they have the outcome
 
     @property
     def did(self) -> str:
@@ -47,6 +48,16 @@ class Compared:
     def unit(self) -> str:
         """What is counted."""
         return "items" if self.outcome in _DID and self.outcome != "failed" else "runs"
+
+    @property
+    def counted(self) -> str:
+        """The same, where it stands beside a number: an item counts at each of its steps."""
+        return "verdicts" if self.unit == "items" else "runs"
+
+    @property
+    def say(self) -> str:
+        """The outcome, as what is said by those that are counted."""
+        return f"say {self.outcome}" if self.unit == "items" else self.did
 
 
 def conditions_text(conditions: Sequence[Mapping[str, Any]]) -> str:
@@ -103,8 +114,8 @@ def _slice_text(one: Slice, conditions: Sequence[Mapping[str, Any]], about: Comp
         reason = next(f["value"] for f in conditions if f["field"] == "reason")
         others = [f for f in conditions if f["field"] != "reason"]
         where = f" with {conditions_text(others)}" if others else ""
-        return f"{now} of {about.unit}{where} {about.did} for {shown(reason)} in b, and {before} in a"
-    return f"{now} of {about.unit} with {what} {about.did} in b, and {before} in a"
+        return f"{now} of {about.counted}{where} {about.say} for {shown(reason)} in b, and {before} in a"
+    return f"{now} of {about.counted} with {what} {about.say} in b, and {before} in a"
 
 
 def _percent(rate: float | None) -> str:
@@ -137,10 +148,18 @@ def sentence(about: Compared, rows: Sequence[Mapping[str, Any]]) -> str:
     of = about.of
     shared = _shared(about)
     where = f" at {shown(about.step_name)}" if about.step_name is not None else ""
+    unknown = f" is recorded, and of {_many(about.unknown, 'item')} nothing says whether they {about.did}"
     if not of.n_a or not of.n_b:
         side = "a" if not of.n_a else "b"
-        return f"No {about.unit[:-1]}{where} is recorded in the runs of {side}, so nothing can be compared.{shared}"
+        what = (
+            f"verdict{where} of the runs of {side}{unknown}"
+            if about.unknown
+            else (f"{about.unit[:-1]}{where} is recorded in the runs of {side}")
+        )
+        return f"No {what}, so nothing can be compared.{shared}"
     if not of.v_a and not of.v_b:
+        if about.unknown:
+            return f"No item{where} that {_singular(about.did)}{unknown}, so nothing can be compared.{shared}"
         return (
             f"No {about.unit[:-1]}{where} in either set {_singular(about.did)}, so there is nothing to explain.{shared}"
         )
@@ -149,9 +168,10 @@ def sentence(about: Compared, rows: Sequence[Mapping[str, Any]]) -> str:
         whole = f"All {_many(about.runs_b, 'run')} in b ({_q(about.b)}) {about.did}, and none of {about.runs_a} in a"
     else:
         rates = _percent(of.v_b / of.n_b), _percent(of.v_a / of.n_a)
+        each = " (one for each item at each step)" if about.unit == "items" else ""
         whole = (
-            f"In b ({_q(about.b)}) {rates[0]} of {of.n_b:,.0f} {about.unit}{where} {about.did}, in a ({_q(about.a)}) "
-            f"{rates[1]} of {of.n_a:,.0f}"
+            f"In b ({_q(about.b)}) {rates[0]} of {of.n_b:,.0f} {about.counted}{where}{each} {about.say}, "
+            f"in a ({_q(about.a)}) {rates[1]} of {of.n_a:,.0f}"
         )
     if not mains:
         return f"{whole}; no part of them stands out by more than chance.{shared}"

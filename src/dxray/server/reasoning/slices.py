@@ -41,8 +41,8 @@ Bools = np.ndarray[Any, np.dtype[np.bool_]]
 ORDER = 3
 SUPPORT = 0.01  # of B
 COMBINED = 12  # dimensions
+REASON = -1  # stands for the kinds of the outcome where dimensions are numbered
 PROPOSED = 30
-_FITTED = 60
 _PRIOR = 20.0  # rows
 _MOST_COVERAGE = 1.5
 _SPREAD = 0.05  # of a leaf, beyond chance
@@ -157,10 +157,12 @@ class Slice:
 
 @dataclass(slots=True)
 class Search:
-    """The best slices, and how many had enough support to be looked at."""
+    """The best slices, how many had enough support to be looked at, and the sets of dimensions that have too many
+    cells together to be looked at."""
 
     found: list[Slice] = field(default_factory=list)
     tested: int = 0
+    too_large: set[tuple[int, ...]] = field(default_factory=set)
 
     def add(self, found: Sequence[Slice], tested: int) -> None:
         """Of what is there and what comes, the best stay."""
@@ -186,7 +188,7 @@ def rows_behind(kept: Floats | None) -> float:
 
 
 def grouped(rows: Rows) -> tuple[Rows, Ints]:
-    """The rows grouped by all dimensions, side and kind; and the key of the leaf that each of these belongs to."""
+    """The rows grouped by all dimensions, side and kind, leaf by leaf; and the key of the leaf of each of these."""
     leaf = np.zeros(len(rows.in_b), dtype=np.int64)
     kinds = int(rows.kind.max(initial=-1)) + 2
     high = 2 * kinds
@@ -251,18 +253,20 @@ def search(rows: Rows, leaf: Ints, of: Totals) -> Search:
     comes first."""
     board = Search()
     cat = rows.in_b * 2 + (rows.kind >= 0)
-    for chosen, key, high in _subsets(rows, cat, 4, ORDER, None):
+    for chosen, key, high in _subsets(rows, cat, 4, ORDER, None, board.too_large):
         if chosen:
             _plain(rows, chosen, key, high, of, board)
     if rows.kinds is not None:
-        for chosen, key, high in _subsets(rows, np.zeros_like(cat), 1, ORDER - 1, rows.kinds.at):
-            _of_kinds(rows, chosen, key, high, of, board)
+        at = _AtPlaces.of(rows, rows.kinds)
+        for chosen, key, high in _subsets(rows, np.zeros_like(cat), 1, ORDER - 1, rows.kinds.at, board.too_large):
+            _of_kinds(rows, at, chosen, key, high, of, board)
     scored = [
         replace(one, score=float(np.sqrt(one.base * _gain(rows, leaf, one, of))) * _SIMPLER ** (one.order - 1))
         for one in board.found
     ]
     found = [one for one in scored if one.score > 0]
-    return Search(sorted(found, key=lambda one: (-one.score, one.order, _by_base(one))), board.tested)
+    found.sort(key=lambda one: (-one.score, one.order, _by_base(one)))
+    return Search(found, board.tested, board.too_large)
 
 
 def _by_base(one: Slice) -> tuple[Any, ...]:
@@ -297,9 +301,11 @@ def without(rows: Rows, one: Slice) -> Bools:
 # Proposals
 
 
-def _subsets(rows: Rows, key: Ints, high: int, most: int, never: int | None) -> Iterator[tuple[list[int], Ints, int]]:
+def _subsets(
+    rows: Rows, key: Ints, high: int, most: int, never: int | None, too_large: set[tuple[int, ...]]
+) -> Iterator[tuple[list[int], Ints, int]]:
     """Every subset of at most `most` dimensions, with the number of each row's cell and how many cells there are; the
-    first dimension changes fastest, after what `key` says."""
+    first dimension changes fastest, after what `key` says. What has too many cells is noted, and goes no deeper."""
     codes = [own + 1 for own in rows.codes]
 
     def deeper(chosen: list[int], key: Ints, high: int) -> Iterator[tuple[list[int], Ints, int]]:
@@ -309,8 +315,12 @@ def _subsets(rows: Rows, key: Ints, high: int, most: int, never: int | None) -> 
             dimension = rows.dimensions[n]
             alone = chosen and (dimension.alone or rows.dimensions[chosen[0]].alone)
             size = high * (dimension.size + 1)
-            if dimension.size and n != never and not alone and size <= _CELLS:
-                yield from deeper([*chosen, n], key + high * codes[n], size)
+            if not dimension.size or n == never or alone:
+                continue
+            if size > _CELLS:
+                too_large.add((*chosen, n))
+                continue
+            yield from deeper([*chosen, n], key + high * codes[n], size)
 
     yield from deeper([], key, high)
 
@@ -349,24 +359,44 @@ def _plain(rows: Rows, chosen: Sequence[int], key: Ints, high: int, of: Totals, 
     _best(rows, chosen, np.stack([n_a, v_a, n_b, v_b]), enough, of, board)
 
 
-def _of_kinds(rows: Rows, chosen: Sequence[int], key: Ints, high: int, of: Totals, board: Search) -> None:
+@dataclass(frozen=True, slots=True)
+class _AtPlaces:
+    """What does not change from one subset to the next: the rows at a place of kinds, those with the outcome, and the
+    cell of each but for the other dimensions."""
+
+    here: Ints
+    cell: Ints
+    hit: Ints
+    cell_of_hit: Ints
+    places: int
+    many: int
+
+    @classmethod
+    def of(cls, rows: Rows, kinds: Kinds) -> _AtPlaces:
+        places, many = rows.dimensions[kinds.at].size, len(kinds.place)
+        at, side = rows.codes[kinds.at], rows.in_b.astype(np.int64)
+        here, hit = np.flatnonzero(at >= 0), np.flatnonzero(rows.kind >= 0)
+        return cls(here, (side * places + at)[here], hit, (side * many + rows.kind)[hit], places, many)
+
+
+def _of_kinds(
+    rows: Rows, at: _AtPlaces, chosen: Sequence[int], key: Ints, high: int, of: Totals, board: Search
+) -> None:
     kinds = rows.kinds
     assert kinds is not None
     dims = [rows.dimensions[n] for n in chosen]
     weight = rows.weights(any(one.sampled for one in dims))
-    places, many = rows.dimensions[kinds.at].size, len(kinds.place)
-    if max(places, many) * high > _CELLS:
+    if max(at.places, at.many) * high > _CELLS:
+        board.too_large.add((REASON, *chosen))
         return
     shape = [one.size + 1 for one in reversed(dims)]
     turned = [0, 1, *range(len(dims) + 1, 1, -1)]
-    at, side = rows.codes[kinds.at], rows.in_b.astype(np.int64)
-    here, hit = at >= 0, rows.kind >= 0
-    n = sums(((side * places + at) * high + key)[here], weight[here], 2 * places * high)
-    v = sums(((side * many + rows.kind) * high + key)[hit], weight[hit], 2 * many * high)
-    n = np.transpose(n.reshape([2, places, *shape]), turned)[:, np.maximum(kinds.place, 0)]
+    n = sums(at.cell * high + key[at.here], weight[at.here], 2 * at.places * high)
+    v = sums(at.cell_of_hit * high + key[at.hit], weight[at.hit], 2 * at.many * high)
+    n = np.transpose(n.reshape([2, at.places, *shape]), turned)[:, np.maximum(kinds.place, 0)]
     n_a, n_b = _spread_out(n, dims, 2)
-    v_a, v_b = _spread_out(np.transpose(v.reshape([2, many, *shape]), turned), dims, 2)
-    there = (kinds.place >= 0).reshape([many, *[1] * len(chosen)])
+    v_a, v_b = _spread_out(np.transpose(v.reshape([2, at.many, *shape]), turned), dims, 2)
+    there = (kinds.place >= 0).reshape([at.many, *[1] * len(chosen)])
     enough = there & (n_b >= max(SUPPORT * of.n_b, 2)) & ~((v_b == of.v_b) & (n_b == of.n_b))
     _best(rows, chosen, np.stack([n_a, v_a, n_b, v_b]), enough, of, board, by_kind=True)
 
@@ -381,21 +411,23 @@ def _best(
     by_kind: bool = False,
 ) -> None:
     """Those cells of a histogram that score enough to be among the best."""
-    flat = cells.reshape(4, -1)
+    looked_at = np.flatnonzero(enough)
+    flat = cells.reshape(4, -1)[:, looked_at]
     sampled = any(rows.dimensions[n].sampled for n in chosen)
     base, coverage = _score(rows, flat, of, sampled)
-    base = np.where(enough.ravel(), base, 0)
-    order = np.argsort(-base, kind="stable")[:PROPOSED]
+    high = np.flatnonzero(base > board.least)
+    if len(high) > PROPOSED:
+        high = high[base[high] >= np.partition(base[high], -PROPOSED)[-PROPOSED]]
     ranges = [_ranges(rows.dimensions[n]) for n in chosen]
     found = []
-    for cell in order[base[order] > board.least].tolist():
-        places = list(np.unravel_index(cell, cells.shape[1:]))
+    for cell in high[np.argsort(-base[high], kind="stable")[:PROPOSED]].tolist():
+        places = list(np.unravel_index(looked_at[cell], cells.shape[1:]))
         kind = int(places.pop(0)) if by_kind else -1
         conditions = tuple(Condition(n, *ranges[i][int(places[i])]) for i, n in enumerate(chosen))
         n_a, v_a, n_b, v_b = (float(value) for value in flat[:, cell])
         one = Slice(conditions, kind, n_a, v_a, n_b, v_b, float(base[cell]), float(coverage[cell]), sampled=sampled)
         found.append(one)
-    board.add(found, int(enough.sum()))
+    board.add(found, len(looked_at))
 
 
 def _score(rows: Rows, cells: Floats, of: Totals, sampled: bool) -> tuple[Floats, Floats]:
@@ -429,14 +461,15 @@ def _gain(rows: Rows, leaf: Ints, one: Slice, of: Totals) -> float:
     """The gain in log-likelihood of one added share over the rates of A, leaf by leaf."""
     if rows.presence:
         return one.base
-    mask = inside(rows, one)
-    some = np.unique(leaf[mask], return_inverse=True)[1]
+    mask = np.flatnonzero(inside(rows, one))
+    own = leaf[mask]
+    some = np.cumsum(np.append(False, own[1:] != own[:-1])) if len(own) else own  # grouped rows come leaf by leaf
     at = some * 4 + rows.in_b[mask] * 2 + has(rows, one)[mask]
-    size = int(some.max(initial=-1)) + 1
+    size = int(some[-1]) + 1 if len(some) else 0
     cells = sums(at, rows.weights(one.sampled)[mask], size * 4).reshape(-1, 4)
     n_a, v_a, n_b, v_b = cells[:, 0] + cells[:, 1], cells[:, 1], cells[:, 2] + cells[:, 3], cells[:, 3]
-    own = (one.v_a + _PRIOR * of.v_a / max(of.n_a, _TINY)) / (one.n_a + _PRIOR)
-    before = np.clip((v_a + _PRIOR * own) / (n_a + _PRIOR), 1e-6, 1 - 1e-6)
+    rate = (one.v_a + _PRIOR * of.v_a / max(of.n_a, _TINY)) / (one.n_a + _PRIOR)
+    before = np.clip((v_a + _PRIOR * rate) / (n_a + _PRIOR), 1e-6, 1 - 1e-6)
     weight = 1 / (1 + _SPREAD * n_b)
     n, v = n_b * weight, v_b * weight
     expected = float((n * before).sum())

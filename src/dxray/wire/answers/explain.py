@@ -60,7 +60,7 @@ class SplitStep(Answer):
 
 
 class LeftOut(Answer):
-    """A field that was not looked at."""
+    """What was not looked at, or is not known."""
 
     field: str = ""
     why: str = ""
@@ -71,12 +71,14 @@ class Explain(Printed):
 
     _nested: ClassVar[tuple[str, ...]] = ("funnel", "slices", "left_out")
 
+    a: str | None = None  # the filters
+    b: str | None = None
     outcome: str = ""
     step_name: str | None = None
     runs_a: int = 0
     runs_b: int = 0
     overlap: int = 0
-    counted: str = "items"
+    counted: str = "items"  # or runs; an item counts at each of its steps
     n_a: int | None = None
     n_b: int | None = None
     with_outcome_a: int | None = None

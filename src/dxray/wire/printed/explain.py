@@ -20,7 +20,7 @@ _SIGNS: Mapping[str, str] = {"==": "=", ">=": "≥", "<": "<"}
 
 def explain_lines(answer: Explain, width: int = WIDTH, asked: Mapping[str, str] | None = None) -> list[Line]:
     """Explain, and with `asked` (the filters `a` and `b`) the commands that lead on."""
-    lines = [Line().add("explain", "name").add("  ").add(_counts(answer), "dim")]
+    lines = [*_head(answer, width)]
     lines += [Line().add(text, "bold") for text in wrap(answer.sentence, width)]
     if any(step.pass_a is not None or step.pass_b is not None for step in answer.funnel):
         lines += [Line(), *_funnel(answer, width)]
@@ -32,15 +32,24 @@ def explain_lines(answer: Explain, width: int = WIDTH, asked: Mapping[str, str] 
     return lines
 
 
-def _counts(answer: Explain) -> str:
-    said = [f"{number(answer.runs_b)} runs in b", f"{number(answer.runs_a)} in a"]
+def _head(answer: Explain, width: int) -> Iterator[Line]:
+    """What was asked, and what the two sets are."""
+    said = [answer.outcome or "rejected"]
+    if answer.step_name is not None:
+        said.append(f"at {answer.step_name}")
     if answer.overlap:
-        said.append(f"{number(answer.overlap)} in both left out")
+        said.append(f"{number(answer.overlap)} runs in both left out")
     if answer.tested:
         said.append(f"{number(answer.tested)} slices compared")
     if answer.share_looked_at is not None and answer.share_looked_at < 1:
         said.append(f"{percent(answer.share_looked_at)} of the events looked at")
-    return " · ".join(said)
+    yield Line().add("explain", "name").add("  ").add(clip(clean(" · ".join(said)), width - 9), "dim")
+    for name, q, runs in (("b", answer.b, answer.runs_b), ("a", answer.a, answer.runs_a)):
+        many = f"  {number(runs)} {'run' if runs == 1 else 'runs'}"
+        line = Line().add(f"  {name}  ", "dim")
+        if q is not None:
+            line.add(clip(clean(q) if q.strip() else "all runs", width - 5 - cells(many)), "name")
+        yield line.add(many, "dim")
 
 
 # The funnel
@@ -92,7 +101,7 @@ def _times(delta: float) -> str:
 def _slices(answer: Explain, width: int) -> Iterator[Line]:
     yield Line().add("  What stands out", "bold").add(f"  {_did(answer)} in a → b", "dim")
     for place, one in enumerate([one for one in answer.slices if one.main][:_CAUSES], 1):
-        yield from _slice(one, place, width)
+        yield from _slice(one, place, width, _counted(answer))
         others = [other for other in answer.slices if other.cause == one.cause and not other.main]
         for other in others[:_OTHERS]:
             line = Line().add("      or ", "dim").add(clip(conditions_line(other.conditions), width - 40))
@@ -100,21 +109,26 @@ def _slices(answer: Explain, width: int) -> Iterator[Line]:
 
 
 def _did(answer: Explain) -> str:
-    return f"{answer.outcome}, of all {answer.counted} with this,"
+    return f"{answer.outcome}, of all {_counted(answer)} with this,"
 
 
-def _slice(one: Slice, place: int, width: int) -> Iterator[Line]:
+def _counted(answer: Explain) -> str:
+    """An item counts at each of its steps: that is a verdict."""
+    return "runs" if answer.counted == "runs" else "verdicts"
+
+
+def _slice(one: Slice, place: int, width: int, counted: str) -> Iterator[Line]:
     texts = wrap(conditions_line(one.conditions), max(30, width - 6))
     for position, text in enumerate(texts):
         yield Line().add("      " if position else f"  {place:>2}  ", "dim").add(text, "name")
     line = Line().add("      ").add(percent(one.rate_a), "good").add(" → ").add(percent(one.rate_b), "bad")
-    line.add(f" of {number(one.n_b)}")
+    line.add(f" of {number(one.n_b)} {counted}")
     if one.risk_ratio is not None:
         line.add(f"  × {one.risk_ratio:.3g}", "bold")
     if len(one.interval) == 2:
         line.add(f"  {_short(one.interval[0])}–{_short(one.interval[1])} (95 %)", "dim")
     yield line
-    said = [f"{percent(one.support)} of b"]
+    said = [f"{percent(one.support)} of those in b"]
     if one.coverage is not None:
         said.append(f"{percent(min(one.coverage, 1))} of the rise")
     if one.counter_examples:
@@ -141,11 +155,11 @@ def _left_out(answer: Explain, width: int) -> Iterator[Line]:
     if not answer.left_out:
         return
     yield Line()
-    yield Line().add("  Not looked at", "bold")
+    yield Line().add("  Not looked at, or not known", "bold")
     for one in answer.left_out[:_LEFT_OUT]:
         yield Line().add("    ").add(clip(clean(f"{one.field}: {one.why}"), width - 4), "dim")
     if len(answer.left_out) > _LEFT_OUT:
-        yield Line().add(f"    and {number(len(answer.left_out) - _LEFT_OUT)} more fields", "dim")
+        yield Line().add(f"    and {number(len(answer.left_out) - _LEFT_OUT)} more", "dim")
 
 
 def _next(answer: Explain, asked: Mapping[str, str]) -> list[str]:
