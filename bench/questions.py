@@ -85,6 +85,12 @@ def _chosen(ids: list[str]) -> dict[str, Any]:
     return {"ops": bytes([Op.SELECTED, *[Op.OUTRANKED] * (len(ids) - 1)]), "ids": ids}
 
 
+def generated_id(number: int) -> str:
+    """The id of a run that began so many quarters of a second after the first, as the SDK makes it."""
+    chance = random.Random(number).getrandbits(76)
+    return f"run_{1_790_000_000_000 + 250 * number:012x}7{chance:019x}"
+
+
 def fill(store: DuckStore, sizes: list[tuple[str, int]]) -> int:
     """Commit these runs, each with so many candidates; how many events they have."""
     book, pipelines = ShapeBook(), PipelineMemory()
@@ -136,7 +142,7 @@ def main() -> None:
     parser.add_argument("--check", action="store_true")
     given = parser.parse_args()
     candidates = 2 * A_RUN // 6  # of which half pass the filter: six events for two of them
-    runs = [f"run_{number}" for number in range(max(2, given.events // A_RUN))]
+    runs = [generated_id(number) for number in range(max(2, given.events // A_RUN))]
     sizes = [(run, candidates) for run in runs]
     sizes += [("mid_a", 5_000), ("mid_b", 5_000), ("large_a", 100_000), ("large_b", 100_000)]
     with tempfile.TemporaryDirectory() as folder:

@@ -77,7 +77,7 @@ def fill(store: DuckStore, events: int, together: bool) -> int:
         waiting: list[AnyRecord] = []
         rows = 0
         while rows < min(questions.COMMITTED_TOGETHER, events):
-            records = list(three_rules(f"run_{number}", 2_500, number, together))
+            records = list(three_rules(questions.generated_id(number), 2_500, number, together))
             rows += sum(len(one.ops) for one in records if isinstance(one, Events))
             waiting += records
             number += 1
@@ -119,7 +119,9 @@ def main() -> None:
             store = DuckStore(Path(folder) / "bench.duckdb")
             if name == "one rule":
                 runs = max(2, events // questions.A_RUN)
-                n = questions.fill(store, [(f"run_{number}", questions.A_RUN // 3) for number in range(runs)])
+                n = questions.fill(
+                    store, [(questions.generated_id(number), questions.A_RUN // 3) for number in range(runs)]
+                )
             else:
                 n = fill(store, events, together="together" in name)
             curve, replayed, flipped = measured(store.project("default"))

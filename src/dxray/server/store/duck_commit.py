@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 from dxray.server.errors import StoreError
 from dxray.server.store.base import Commit, Mark
 from dxray.server.store.queries import SQL, read_queries
+from dxray.server.store.run_numbers import numbered, span
 from dxray.server.store.run_versions import merged
 from dxray.server.store.tallies import Counts, Declared, StepEvents, StepKey, rows_of, step_numbers, tally
 from dxray.server.store.tallies import table as tally_table
@@ -43,7 +44,7 @@ def write(con: Con, commit: Commit) -> set[StepKey]:
         elif name in _APPENDED:
             # In one piece: DuckDB deals out pieces to its threads, and row groups that none of them fills are written
             # twice, to the write-ahead log first.
-            _run(con, _INSERT["append"].format(table=name), table.combine_chunks())
+            _append(con, name, table.combine_chunks())
         elif name == "shapes":
             _run(con, _INSERT["add_shapes"], table)
         else:
@@ -77,9 +78,13 @@ def _run(con: Con, sql: str, incoming: pa.Table) -> None:
     con.execute(sql)
 
 
+def _append(con: Con, name: str, table: pa.Table) -> None:
+    _run(con, _INSERT["append"].format(table=name), numbered(table))
+
+
 def _span(run_ids: Sequence[str], keys: Iterable[int]) -> dict[str, Any]:
     """What the statements about rows that are there are given."""
-    return {"lo": min(run_ids), "hi": max(run_ids), "keys": list(keys)}
+    return {**span(run_ids), "keys": list(keys)}
 
 
 def _replace(con: Con, name: str, table: pa.Table) -> None:
@@ -106,14 +111,14 @@ def _replace(con: Con, name: str, table: pa.Table) -> None:
     if replaced:
         con.execute(_INSERT["drop"].format(table=name, key=key), _span(run_ids, replaced))
     if chosen.num_rows:
-        _run(con, _INSERT["append"].format(table=name), chosen)
+        _append(con, name, chosen)
 
 
 def _merged(con: Con, incoming: pa.Table, in_parts: set[int]) -> pa.Table:
     """The rows of these runs, of the versions that come and the row that is there."""
     versions: dict[int, list[dict[str, Any]]] = {one: [] for one in in_parts}
-    span = _span(incoming["run_id"].to_pylist(), in_parts)
-    for row in query(con, _INSERT["runs_there"], span).to_pylist() + incoming.to_pylist():
+    there = query(con, _INSERT["runs_there"], _span(incoming["run_id"].to_pylist(), in_parts)).drop_columns("run_no")
+    for row in there.to_pylist() + incoming.to_pylist():
         if row["run_key"] in in_parts:
             versions[row["run_key"]].append(row)
     schema = incoming.schema.append(pa.field("said", pa.string()))
@@ -180,12 +185,12 @@ class _Tally:
     def _known(self, keys: list[StepKey]) -> tuple[list[Declared], list[Counts]]:
         """What the steps declare, and their counts so far."""
         hashed = [row_key(*key) for key in keys]
-        span = _span([key[1] for key in keys], hashed)
+        here = _span([key[1] for key in keys], hashed)
         declared = {
             row[0]: Declared(row[1], row[2], _rejections(row[3]), row[4], row[5])
-            for row in self._con.execute(_INSERT["declared"], span).fetchall()
+            for row in self._con.execute(_INSERT["declared"], here).fetchall()
         }
-        counted = {row[0]: Counts(*row[1:]) for row in self._con.execute(_INSERT["counted"], span).fetchall()}
+        counted = {row[0]: Counts(*row[1:]) for row in self._con.execute(_INSERT["counted"], here).fetchall()}
         self._counted = counted.keys()
         return [declared.get(h) or Declared() for h in hashed], [counted.get(h) or Counts() for h in hashed]
 
@@ -215,9 +220,9 @@ class _Tally:
     ) -> None:
         rows = [(key, counts.get(i, so_far[i]), declared[i]) for i, key in enumerate(keys)]
         if self._counted:
-            span = _span([key[1] for key in keys], list(self._counted))
-            self._con.execute(_INSERT["drop"].format(table="tallies", key="step_key"), span)
-        _run(self._con, _INSERT["append"].format(table="tallies"), tally_table(rows))
+            there = _span([key[1] for key in keys], list(self._counted))
+            self._con.execute(_INSERT["drop"].format(table="tallies", key="step_key"), there)
+        _append(self._con, "tallies", tally_table(rows))
 
 
 def _to_count_again(
@@ -257,9 +262,8 @@ def _steps_table(
     return pa.table([pa.array(wanted, pa.int32()), *columns, limits, chose], ["no", *_STEP_KEY, "cutoff", "decided"])
 
 
-def _lo_hi(keys: list[StepKey], wanted: list[int]) -> dict[str, str]:
-    run_ids = [keys[i][1] for i in wanted]
-    return {"lo": min(run_ids), "hi": max(run_ids)}
+def _lo_hi(keys: list[StepKey], wanted: list[int]) -> dict[str, int]:
+    return span(keys[i][1] for i in wanted)
 
 
 def _counts_of(row: Mapping[str, Any], decided: bool) -> Counts:

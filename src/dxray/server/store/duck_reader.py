@@ -13,6 +13,7 @@ from dxray.server.filters import Clause
 from dxray.server.store.base import Value
 from dxray.server.store.cancel import Cancel
 from dxray.server.store.duck_sources import DUCK_SOURCES, STEP_COUNTS
+from dxray.server.store.run_numbers import numbered, run_no, span
 from dxray.server.store.sources import LATE, SOURCES
 from dxray.server.store.where import Where, check_column
 
@@ -88,7 +89,7 @@ class DuckReader:
         if not self._store.may_hold(source, self._project) and schema is not None:
             return self._schema(source, wanted).empty_table()
         small = source in FEW or (limit is not None and limit <= SMALL)
-        table = asked.named(self._read(sql, asked.where.values, schema if small else None, beside))
+        table = asked.named(self._read(sql, asked.where.values, schema if small else None, asked.beside))
         if late:
             table = self._with_step_count(table)
         return table.select(wanted)
@@ -96,7 +97,9 @@ class DuckReader:
     def _with_step_count(self, runs: pa.Table) -> pa.Table:
         run_ids = runs["run_id"].to_pylist()
         schema = pa.schema([("run_id", pa.string()), ("n", pa.int64())])
-        found = self._read(STEP_COUNTS, {"project": self._project, "run_ids": run_ids}, schema)
+        if not run_ids:
+            return runs.append_column("step_count", pa.array([], pa.int64()))
+        found = self._read(STEP_COUNTS, {"project": self._project, "run_ids": run_ids, **span(run_ids)}, schema)
         counts = dict(zip(found["run_id"].to_pylist(), found["n"].to_pylist(), strict=True))
         return runs.append_column("step_count", pa.array([counts.get(run_id, 0) for run_id in run_ids], pa.int64()))
 
@@ -113,11 +116,11 @@ class DuckReader:
         head = ", ".join([*groups, "count(*) AS n"])
         if not by:
             schema = pa.schema([("n", pa.int64())])
-            return self._read(self._sql(source, head, asked), asked.where.values, schema, beside)
+            return self._read(self._sql(source, head, asked), asked.where.values, schema, asked.beside)
         tail = " GROUP BY ALL"
         if beside is None:
             tail += " ORDER BY n DESC, " + ", ".join(asked.alias(one) for one in by)
-        return asked.named(self._read(self._sql(source, head, asked, tail), asked.where.values, None, beside))
+        return asked.named(self._read(self._sql(source, head, asked, tail), asked.where.values, None, asked.beside))
 
     def _sql(self, source: str, head: str, asked: _Asked, tail: str = "") -> str:
         spec, where = DUCK_SOURCES[source], asked.where
@@ -132,7 +135,18 @@ class DuckReader:
     def _where(self, source: str, clauses: Sequence[Clause]) -> Where:
         where = Where(source, self._store.types[source], DUCK_SOURCES[source].expressions).add(clauses)
         where.values["project"] = self._project
+        where.conditions += [
+            self._nearby(source, one, where) for one in clauses if one.field == "run_id" and _names(one)
+        ]
         return where
+
+    def _nearby(self, source: str, clause: Clause, where: Where) -> str:
+        """Where in time the runs are that a clause names."""
+        column = f"{DUCK_SOURCES[source].alias}.run_no"
+        if clause.op == "==":
+            return f"{column} = {where.bind(run_no(str(clause.value)))}"
+        near = span(map(str, clause.value))
+        return f"{column} BETWEEN {where.bind(near['lo'])} AND {where.bind(near['hi'])}"
 
     def _order(self, source: str, order: Sequence[str]) -> str:
         expressions = DUCK_SOURCES[source].expressions
@@ -143,11 +157,17 @@ class DuckReader:
         return " ORDER BY " + ", ".join(parts) if parts else ""
 
 
+def _names(clause: Clause) -> bool:
+    """Whether a clause about a run's id says which."""
+    return clause.op == "==" or (clause.op == "in" and len(clause.value) > 0)
+
+
 class _Asked:
     """What one query asks for: columns of the source, values inside its rows, and columns of a table beside it."""
 
     def __init__(self, where: Where, beside: pa.Table | None) -> None:
         self.where = where
+        self.beside = beside
         self.joins: list[str] = []
         self._values: dict[str, str] = {}  # names by alias
         self._others: tuple[str, ...] = ()
@@ -155,9 +175,12 @@ class _Asked:
             keys = [key for key in _BESIDE_KEYS if key in beside.column_names]
             if not keys or not all(key in SOURCES[where.source] for key in keys):
                 raise Invalid("a table beside a source has run_id or step_id, as the source does", field="beside")
-            on = " AND ".join(f"incoming.{key} = {where.expressions[key]}" for key in keys)
-            self.joins.append(f"JOIN incoming ON {on}")
+            on = [f"incoming.{key} = {where.expressions[key]}" for key in keys]
             self._others = tuple(name for name in beside.column_names if name not in keys)
+            if "run_id" in keys:
+                self.beside = numbered(beside)
+                on.append(f"incoming.run_no = {DUCK_SOURCES[where.source].alias}.run_no")
+            self.joins.append(f"JOIN incoming ON {' AND '.join(on)}")
 
     def alias(self, one: str | Value) -> str:
         """What a column is called in SQL: names there do not tell upper from lower case, and keys do."""

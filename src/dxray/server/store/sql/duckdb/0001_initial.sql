@@ -1,10 +1,12 @@
 -- The ledger. One row is one observation; run and step rows are the last version of each.
--- No keys and no indexes: rows are found by the zone maps of time-ordered run ids, and appending stays cheap.
+-- No keys and no indexes: rows are found by the zone maps of `run_no`, the place of a run in time (see
+-- `run_numbers.py`), and appending stays cheap.
 -- Times are microseconds since 1970 in UTC. Free values are JSON text, as the SDK made them.
 
 CREATE TABLE runs (
     project VARCHAR NOT NULL,
     run_id VARCHAR NOT NULL,
+    run_no BIGINT NOT NULL,
     version BIGINT NOT NULL,
     pipeline VARCHAR NOT NULL,
     status VARCHAR NOT NULL,
@@ -33,6 +35,7 @@ CREATE TABLE runs (
 CREATE TABLE steps (
     project VARCHAR NOT NULL,
     run_id VARCHAR NOT NULL,
+    run_no BIGINT NOT NULL,
     step_id VARCHAR NOT NULL,
     version BIGINT NOT NULL,
     step_name VARCHAR NOT NULL,
@@ -69,6 +72,7 @@ CREATE TABLE steps (
 CREATE TABLE events (
     project VARCHAR NOT NULL,
     run_id VARCHAR NOT NULL,
+    run_no BIGINT NOT NULL,
     step_id VARCHAR NOT NULL,
     event_no INTEGER NOT NULL,
     "at" BIGINT NOT NULL,
@@ -106,6 +110,7 @@ CREATE TABLE shapes (
 CREATE TABLE lineage (
     project VARCHAR NOT NULL,
     run_id VARCHAR NOT NULL,
+    run_no BIGINT NOT NULL,
     step_id VARCHAR NOT NULL,
     event_no INTEGER NOT NULL,
     item_id VARCHAR NOT NULL,
@@ -115,6 +120,7 @@ CREATE TABLE lineage (
 CREATE TABLE decisions (
     project VARCHAR NOT NULL,
     run_id VARCHAR NOT NULL,
+    run_no BIGINT NOT NULL,
     step_id VARCHAR NOT NULL,
     number INTEGER NOT NULL,
     decision VARCHAR NOT NULL,
@@ -129,6 +135,7 @@ CREATE TABLE decisions (
 CREATE TABLE rules (
     project VARCHAR NOT NULL,
     run_id VARCHAR NOT NULL,
+    run_no BIGINT NOT NULL,
     step_id VARCHAR NOT NULL,
     version BIGINT NOT NULL,
     number INTEGER NOT NULL,
@@ -147,6 +154,7 @@ CREATE TABLE rules (
 CREATE TABLE losses (
     project VARCHAR NOT NULL,
     run_id VARCHAR NOT NULL,          -- '' where nobody knows whose they were
+    run_no BIGINT NOT NULL,
     step_id VARCHAR,                  -- null where it is not known
     cause VARCHAR NOT NULL,
     n BIGINT NOT NULL,                -- events; of truncated and redacted, values
@@ -156,6 +164,7 @@ CREATE TABLE losses (
 CREATE TABLE labels (
     project VARCHAR NOT NULL,
     run_id VARCHAR NOT NULL,
+    run_no BIGINT NOT NULL,
     number INTEGER NOT NULL,
     label VARCHAR NOT NULL,
     item_id VARCHAR,
@@ -169,6 +178,7 @@ CREATE TABLE labels (
 CREATE TABLE tallies (
     project VARCHAR NOT NULL,
     run_id VARCHAR NOT NULL,
+    run_no BIGINT NOT NULL,
     step_id VARCHAR NOT NULL,
     step_key BIGINT NOT NULL,
     recorded_events BIGINT NOT NULL,  -- rows there are

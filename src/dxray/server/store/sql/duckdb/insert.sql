@@ -1,20 +1,20 @@
 -- What one commit does; `incoming` is the Arrow table at hand. {table} and {key} are names of ours: a versioned table,
--- and its hash of the row's identity. `lo` and `hi` are the first and last run id of the rows at hand: run ids are
--- ordered by time, so that only few row groups are read, however many runs there are.
+-- and its hash of the row's identity. `lo` and `hi` are the least and the greatest number of their runs (see `run_numbers.py`),
+-- so that only few row groups are read, however many runs there are.
 
 -- name: present
 -- The versions that are there, and of runs whether they are told in parts.
 SELECT {key}, max(version), bool_or({in_parts}) FROM {table}
-WHERE run_id BETWEEN $lo AND $hi AND {key} IN (SELECT unnest($keys))
+WHERE run_no BETWEEN $lo AND $hi AND {key} IN (SELECT unnest($keys))
 GROUP BY {key}
 
 -- name: runs_there
 -- Runs as they are now, to be merged with versions that know only a part.
-SELECT * FROM runs WHERE run_id BETWEEN $lo AND $hi AND run_key IN (SELECT unnest($keys))
+SELECT * FROM runs WHERE run_no BETWEEN $lo AND $hi AND run_key IN (SELECT unnest($keys))
 
 -- name: drop
 -- Rows that are replaced.
-DELETE FROM {table} WHERE run_id BETWEEN $lo AND $hi AND {key} IN (SELECT unnest($keys))
+DELETE FROM {table} WHERE run_no BETWEEN $lo AND $hi AND {key} IN (SELECT unnest($keys))
 
 -- name: append
 -- New rows.
@@ -35,20 +35,20 @@ DELETE FROM marks WHERE (project, producer) IN (SELECT unnest($projects), unnest
 -- What steps declare.
 SELECT step_key, declared_input_count, declared_output_count, declared_rejections, events, cutoff
 FROM steps
-WHERE run_id BETWEEN $lo AND $hi AND step_key IN (SELECT unnest($keys))
+WHERE run_no BETWEEN $lo AND $hi AND step_key IN (SELECT unnest($keys))
 
 -- name: counted
 -- The counts of steps so far.
 SELECT step_key, recorded_events, entered, produced, accepted, rejected, selected, outranked, merged, consumed,
     undecided, decided, reasons, reason_counts
 FROM tallies
-WHERE run_id BETWEEN $lo AND $hi AND step_key IN (SELECT unnest($keys))
+WHERE run_no BETWEEN $lo AND $hi AND step_key IN (SELECT unnest($keys))
 
 -- name: events_of
 -- All events of some steps, as they are counted.
 SELECT n.no, e.event_no, e.item_id, e.outcome, e.reason, e.score
 FROM events e JOIN incoming n USING (project, run_id, step_id)
-WHERE e.run_id BETWEEN $lo AND $hi
+WHERE e.run_no BETWEEN $lo AND $hi
 
 -- name: tally
 -- Distinct items of the steps in `incoming` by their last outcome, as `tallies.py` counts them: `last` is

@@ -22,7 +22,7 @@ CASE WHEN r.status <> 'running' THEN r.status
 -- How many steps each run of a page has.
 SELECT run_id, count(*)
 FROM steps
-WHERE project = $project AND run_id IN (SELECT unnest($run_ids))
+WHERE project = $project AND run_no BETWEEN $lo AND $hi AND run_id IN (SELECT unnest($run_ids))
 GROUP BY run_id
 
 -- name: steps
