@@ -41,15 +41,13 @@ def test_every_id_has_one_number_that_fits(ids: list[str]) -> None:
 
 @pytest.mark.parametrize("kind", ["generated", "own", "mixed"])
 def test_runs_are_found_whatever_their_ids_are(kind: str) -> None:
-    ids = [
-        generated(1_790_000_000_000 + 60_000 * n, n) if kind == "generated" or n % 2 else f"order-{n}" for n in range(6)
-    ]
-    ids = [f"order-{n}" for n in range(6)] if kind == "own" else ids
+    made, own = [generated(1_790_000_000_000 + 60_000 * n, n) for n in range(6)], [f"order-{n}" for n in range(6)]
+    ids = {"generated": made, "own": own, "mixed": made[:3] + own[3:]}[kind]
     store = DuckStore()
     ingest = Ingest(store)
     for run_id in ids:
-        body = b'{"run_id": "%b", "pipeline": "p", "steps": [{"name": "s", "events": [{"item_id": "i", "outcome": "accepted"}]}]}'
-        run = read(body % run_id.encode())
+        steps = [{"name": "s", "events": [{"item_id": "i", "outcome": "accepted"}]}]
+        run = read(json.dumps({"run_id": run_id, "pipeline": "p", "steps": steps}).encode())
         ingest.post_run("p", run.records, run.request_hash).result(30)
     reader = store.project("p")
     for source in ("runs", "steps", "events"):
