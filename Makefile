@@ -5,13 +5,18 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 SYNCED := $(VENV)/.synced
 
+# The web page. Where there is no npm, everything but the page works.
+PAGE   := src/dxray/server/page/index.html
+MODULES := ui/node_modules/.package-lock.json
+NPM    := $(shell command -v npm)
+
 # One environment, ours: whatever is activated in the calling shell is left alone, and no interpreter is downloaded.
 unexport VIRTUAL_ENV
 export UV_PROJECT_ENVIRONMENT := $(VENV)
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock demo test faults faults-long fuzz oracles lint fmt bench-sdk bench-ingest bench-query clean
+.PHONY: help setup lock demo test ui types screenshots faults faults-long fuzz oracles lint fmt bench-sdk bench-ingest bench-query clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -33,11 +38,28 @@ lock: | $(BIN)/uv ## Write uv.lock again after a change of pyproject.toml
 	$(BIN)/uv lock
 
 # On a terminal the demo goes on serving, to be looked at; in a pipe or in CI it ends after printing.
-demo: setup ## Record an example pipeline and print why it decided as it did
+demo: setup $(if $(NPM),$(PAGE)) ## Record an example pipeline and print why it decided as it did
 	@if [ -t 1 ]; then exec $(BIN)/dxray demo --rebookings 50; \
 	 else exec $(BIN)/dxray demo --rebookings 50 --exit; fi
 
-test: setup ## Run the whole test suite (ARGS="tests/unit -k name" for a part)
+ui: $(PAGE) ## Build the web page, which the server then shows at /ui/ (needs Node 20 or newer)
+
+$(PAGE): $(MODULES) ui/index.html ui/package.json ui/tsconfig.json ui/vite.config.ts $(shell find ui/src ui/public -type f)
+	cd ui && npm run --silent build
+	@touch $@
+
+types: setup $(MODULES) ## After a change of the API: ui/openapi.json, and the types that the page has of it
+	cd ui && npm run types
+
+screenshots: setup $(PAGE) ## Every screen with the demo's runs: light, dark and as wide as a phone, in build/screenshots
+	$(BIN)/python ui/screenshots.py
+
+$(MODULES): ui/package-lock.json
+	cd ui && npm ci --no-audit --no-fund --silent
+	@touch $@
+
+test: setup $(if $(NPM),$(PAGE)) ## Run the whole test suite (ARGS="tests/unit -k name" for a part)
+	$(if $(NPM),cd ui && npm run --silent test)
 	$(BIN)/pytest -n 2 -m "not faults" $(ARGS)
 
 fuzz: setup ## The property tests again, with many more examples than `make test` takes
@@ -52,13 +74,14 @@ faults-long: setup ## The same in its long forms: about an hour
 oracles: setup ## The answers against what is known to be true, with full counts: a table (ARGS="why diff" for some)
 	$(BIN)/python -m tests.oracles $(ARGS)
 
-lint: setup ## Style, types, the import rule, sizes
+lint: setup $(if $(NPM),$(MODULES)) ## Style, types, the import rule, sizes
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/pyright
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/python tools/check_size.py
+	$(if $(NPM),cd ui && npm run --silent lint)
 
 fmt: setup ## Format, and fix what can be fixed
 	$(BIN)/ruff check --fix
@@ -74,5 +97,5 @@ bench-query: setup ## How long questions take on a filled store
 	$(BIN)/python -m bench.query $(ARGS)
 
 clean: ## Remove .venv, caches and builds (recorded data in ~/.dxray stays)
-	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) ui/node_modules src/dxray/server/page dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -not -path './ui/*' -prune -exec rm -rf {} +

@@ -111,16 +111,3 @@ def test_what_nobody_foresaw_is_told_in_the_log_only(
     assert (answer.status_code, answer.headers["content-type"]) == (500, "application/problem+json")
     assert "secret" not in answer.text
     assert "a secret inside" in caplog.text
-
-
-def test_the_page_says_that_it_is_not_built_and_how_to_read_on(shared: TestClient) -> None:
-    to = shared.get("/", follow_redirects=False)
-    assert (to.status_code, to.headers["location"]) == (307, "/ui/")
-    answer = shared.get("/ui/runs/run_1")
-    assert answer.status_code == 200
-    assert "not built in this version" in answer.text
-    assert "type dxray show run_1 to see this run" in answer.text
-    assert "curl http://127.0.0.1:8000/runs/run_1" in answer.text
-    assert "<script" not in answer.text
-    nasty = shared.get("/ui/runs/%3Cscript%3Ealert(1)%3C/script%3E")
-    assert "<script" not in nasty.text

@@ -1,0 +1,30 @@
+import type { components } from "./types.gen";
+
+// The answers of the server, by the names of its own description.
+type Schemas = components["schemas"];
+export type RunRow = Schemas["RunRow"];
+export type Run = Schemas["RunAnswer"];
+export type Step = Schemas["StepOfRun"];
+export type Funnel = Schemas["FunnelAnswer"];
+export type FunnelStep = Schemas["FunnelStep"];
+export type EventRow = Schemas["EventRow"];
+export type Why = Schemas["WhyAnswer"];
+export type Stop = Schemas["StopRow"];
+export type Lineage = Schemas["LineageAnswer"];
+export type Items = Schemas["ItemsAnswer"];
+export type ItemRow = Schemas["ItemRow"];
+export type Diff = Schemas["DiffAnswer"];
+export type DiffStep = Schemas["DiffStep"];
+export type Label = Schemas["LabelRow"];
+export type Labels = Schemas["LabelsAnswer"];
+export type LabelName = Label["label"];
+export type Pipeline = Schemas["PipelineRow"];
+export type Rules = Schemas["RulesAnswer"];
+export type RuleHealth = Schemas["RuleHealthRow"];
+export type Stability = Schemas["StabilityAnswer"];
+export type Blame = Schemas["BlameAnswer"];
+export type Explain = Schemas["ExplainAnswer"];
+export type Slice = Schemas["SliceRow"];
+export type Whatif = Schemas["WhatifAnswer"];
+export type Flip = Schemas["FlipAnswer"];
+export type Problem = Schemas["Problem"];
