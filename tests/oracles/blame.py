@@ -38,7 +38,7 @@ def _of_type(steps: list[Made], *types: str) -> list[Made]:
 
 def no_generate(steps: list[Made], chance: Chance) -> None:
     for step in _of_type(steps, "generate"):
-        step.rows, step.input_count = [], None
+        step.rows, step.input_count, step.output_count = [], None, None
 
 
 def no_parents(steps: list[Made], chance: Chance) -> None:
@@ -46,13 +46,13 @@ def no_parents(steps: list[Made], chance: Chance) -> None:
     makers = _of_type(steps, "generate", "retrieve")
     for step in makers if chance.random() < 0.5 else [chance.choice(makers)]:
         step.rows = [(op, item, a, None) for op, item, a, _ in step.rows if op != Op.CONSUMED]
-        step.input_count = None
+        step.input_count = step.output_count = None
 
 
 def no_produce(steps: list[Made], chance: Chance) -> None:
     searches = _of_type(steps, "retrieve")
     for step in searches if chance.random() < 0.5 else [chance.choice(searches)]:
-        step.rows, step.input_count = [], None
+        step.rows, step.input_count, step.output_count = [], None, None
 
 
 def no_evidence(steps: list[Made], chance: Chance) -> None:
@@ -100,7 +100,7 @@ def silent(*types: str) -> Spoil:
         found = _of_type(steps, *types)
         if found:
             step = chance.choice(found)
-            step.rows, step.input_count, step.rules, step.chosen = [], None, [], []
+            step.rows, step.input_count, step.output_count, step.rules, step.chosen = [], None, None, [], []
 
     return spoil
 
@@ -172,7 +172,7 @@ def forgot_counts(steps: list[Made], chance: Chance) -> None:
 
 def uncounted(steps: list[Made], chance: Chance) -> None:
     for step in steps:
-        step.input_count = None
+        step.input_count = step.output_count = None
 
 
 def no_scores(steps: list[Made], chance: Chance) -> None:
@@ -221,6 +221,7 @@ def records(world: World, run_id: str, steps: Sequence[Made]) -> Iterator[AnyRec
             started_at=10 * step.place + 10,
             ended_at=10 * step.place + 11,
             input_count=step.input_count,
+            output_count=step.output_count,
             cutoff=step.cutoff,
             rules=step.rules,
             error='{"type": "Timeout", "message": "no answer"}' if step.failed else None,

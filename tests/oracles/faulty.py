@@ -44,6 +44,7 @@ class Made:
     type: str | None
     after: list[Made] = field(default_factory=list)
     input_count: int | None = None
+    output_count: int | None = None
     rules: list[Rule] = field(default_factory=list)
     rows: list[tuple[int, str, Any, Any]] = field(default_factory=list)  # op, item, a, b
     chosen: list[tuple[str, float]] = field(default_factory=list)
@@ -373,6 +374,8 @@ class Execution:
                 parents.setdefault(one, []).append(f"v:{value}")
         for one, some in parents.items():
             step.say(Op.PRODUCED, one, f"name of {one}", some)
+        if not parents:
+            step.output_count = 0  # else nobody could tell it from a search that did not record what it found
 
     def _merge(self, step: Made, pool: Sequence[str]) -> None:
         step.input_count = len(pool)
@@ -460,7 +463,9 @@ def _left(step: Made) -> list[str]:
 def _first_attempt(step: Made, failed: bool, fault: str) -> Made:
     """An attempt that says other things: of what it named it drops what the next one keeps."""
     rows = step.rows[: len(step.rows) // 2] if failed else step.rows
-    first = Made(step.name, step.type, step.after, step.input_count, step.rules, failed=failed, cutoff=step.cutoff)
+    first = Made(
+        step.name, step.type, step.after, step.input_count, None, step.rules, failed=failed, cutoff=step.cutoff
+    )
     for op, item, a, b in rows:
         if op == Op.ACCEPTED:
             first.say(Op.REJECTED, item, "first_look", b)

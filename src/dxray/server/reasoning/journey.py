@@ -468,7 +468,9 @@ def _may_have_been_there(flow: Flow, over: Sequence[Stage], peers: Peers) -> tup
         if stage.silent:
             if stage.type not in _BRING_NOTHING_IN and not flow.has_inside(stage.step_id):
                 return stage, Unknown("not_recorded", f"{stage.name} recorded no items", *hints)
-        elif (stage.produced and not stage.complete) or (stage.consumed and not stage.produced):
+        elif (stage.produced and not stage.complete) or (
+            stage.consumed and not stage.produced and stage.declared_out != 0  # where it says 0, it found nothing
+        ):
             return stage, Unknown("not_recorded", f"{stage.name} did not record every item that it brought in", *hints)
         elif strangers(flow, stage, peers) and not (stage.complete and stage.declared_in == stage.entered):
             return stage, Unknown(

@@ -81,6 +81,10 @@ def made_by(run: Recorded, end: Stage) -> tuple[Stage, Unknown | None]:
         why = _perhaps(run, stage, scores, end, own, items)
         if why is not None:
             return stage, why
+    for stage in stages:
+        if stage.silent and stage.type == "rank":
+            detail = f"{stage.name} recorded no scores, and may have made the order by which {end.name} chose"
+            return end, Unknown("not_recorded", detail, f"call step.score(item_id, score) in {stage.name}")
     return end, None
 
 
