@@ -33,6 +33,7 @@ def _caught(verdict: Verdict | None, complete: bool = False) -> str:
 
 def _kills(folder: Path, patches: Sequence[Patch], plan: Sequence[tuple[str, str]]) -> str:
     campaign = kills.Campaign(folder, 1, patches)
+    campaign.patience_s = 8.0  # each is killed where the bug shows, however slow the machine is
     try:
         return _caught(kills.run_plan(campaign, plan).verdict)
     finally:

@@ -64,6 +64,7 @@ class Campaign:
         )
         self.random = random.Random(seed)
         self.score = Score()
+        self.patience_s = PATIENCE_S
         self.rig.serve(spare=True)
         self.producer = self._new_producer()
 
@@ -107,7 +108,7 @@ class Campaign:
         self.producer = self._new_producer()
 
     def _await(self, child: Child, who: str, point: str | None, count: bool = True) -> None:
-        wait = PATIENCE_S if point is not None else self.random.uniform(0.05, 0.6)
+        wait = self.patience_s if point is not None else self.random.uniform(0.05, 0.6)
         if point is not None and point.startswith("store.checkpoint"):  # once a second, where there is something
             wait *= 3
         died = child.ends_within(wait)

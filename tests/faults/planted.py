@@ -33,7 +33,7 @@ BUGS = (
                 THREADS,
                 "        self._store.insert(Commit(joined(parts), marks))\n",
                 (
-                    "        for s in submissions:\n            s.resolve()\n        time.sleep(1.5)\n"
+                    "        for s in submissions:\n            s.resolve()\n        time.sleep(0.5)\n"
                     "        self._store.insert(Commit(joined(parts), marks))\n"
                 ),
             ),
