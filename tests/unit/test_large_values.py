@@ -13,6 +13,7 @@ import pytest
 
 import dxray.testing
 from dxray import XRay
+from dxray.sdk import channel as channels
 from dxray.sdk.step import Step
 from dxray.testing import Capture
 
@@ -118,6 +119,8 @@ def test_a_capture_leaves_the_users_spool_alone(tmp_path: Path) -> None:
     with waiting.run() as run, run.step("f") as step:
         step.accept("a")
     waiting.flush(0.2)
+    channel = waiting._channel
+    assert channel is not None
     before = sorted(path.name for path in tmp_path.rglob("*.seg"))
     with dxray.testing.capture() as captured:
         again = XRay("shop", api_url="http://127.0.0.1:9", spool_dir=str(tmp_path))
@@ -125,3 +128,5 @@ def test_a_capture_leaves_the_users_spool_alone(tmp_path: Path) -> None:
             step.accept("b")
         assert captured.outcomes("f") == {"b": "accepted"}
     assert before and sorted(path.name for path in tmp_path.rglob("*.seg")) == before
+    for key in [key for key, one in channels._channels.items() if one is channel]:
+        channels._channels.pop(key).close(0.1)

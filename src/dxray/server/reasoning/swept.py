@@ -220,13 +220,15 @@ def _asked_of_all(
     first = {place: number for place, number, rule_id in rows if rule_id == asked[place].rule_id}
     later = {(step, rule_id) for step, number, rule_id in rows if number > first[step]}
     wanted = np.bincount([step for step, _ in later], minlength=len(asked))[place]
-    where = [Clause("rule_id", "in", sorted({rule_id for _, rule_id in later})), _PASSED]
-    passed = reader.count_by("events", ["place", "item_key", "rule_id"], where, beside=table)  # each once
-    names = {rule_id: n for n, rule_id in enumerate(where[0].value)}
-    codes = pc.index_in(passed["rule_id"], pa.array(where[0].value, pa.string())).to_numpy()
-    pairs = passed["place"].to_numpy().astype(np.int64) * len(names) + codes
-    mine = np.isin(pairs, [step * len(names) + names[rule_id] for step, rule_id in later])
-    counts = pc.value_counts(passed["item_key"].filter(pa.array(mine)))
+    ids = sorted({rule_id for _, rule_id in later})
+    everywhere = all((step, rule_id) in later for step, _, rule_id in rows if rule_id in ids)
+    columns = ["item_key"] if everywhere else ["item_key", "place", "rule_id"]
+    passed = reader.select("events", columns, [Clause("rule_id", "in", ids), _PASSED], beside=table)
+    if not everywhere:  # a rule that comes later in one run comes first in another
+        codes = pc.index_in(passed["rule_id"], pa.array(ids, pa.string())).to_numpy()
+        pairs = passed["place"].to_numpy().astype(np.int64) * len(ids) + codes
+        passed = passed.filter(pa.array(np.isin(pairs, [step * len(ids) + ids.index(one) for step, one in later])))
+    counts = pc.value_counts(passed["item_key"])  # each rule once: what was asked twice is not counted on elsewhere
     at = pc.index_in(keys, counts.field("values")).fill_null(-1).to_numpy()
     out: Array = np.append(counts.field("counts").to_numpy(), 0)[at] >= wanted
     return out
