@@ -67,7 +67,7 @@ def test_a_view_is_saved_shown_asked_and_removed(ask: Ask) -> None:
 
 def test_what_cannot_be_is_one_line(ask: Ask) -> None:
     code, out, err = ask("view", "save", "x", "--q", "statsu:failed")
-    assert (code, out, err) == (1, "", "dxray: there is no field 'statsu' here (did you mean 'status'?)\n")
+    assert (code, out, err) == (2, "", "dxray: there is no field 'statsu' here (did you mean 'status'?)\n")
     assert ask("view", "show", "nothing")[2].startswith("dxray: there is no view 'nothing'")
     code, _, err = ask("view", "save", "x")
     assert code == 2 and "--q" in err
