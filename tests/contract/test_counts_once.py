@@ -325,3 +325,11 @@ def test_evidence_is_the_same_by_row_and_by_key(values: st.SearchStrategy[Any]) 
         check_both_ways(chunks)
 
     same()
+
+
+def test_a_producer_with_very_many_points_in_its_name_costs_little(ingest: Ingest, store: Slow) -> None:
+    done(ingest.submit(batch(1, events(0), producer=".1" * 20_000), "zstd"))
+    done(ingest.submit(batch(1, events(1), producer="svc.blue"), "zstd"))
+    done(ingest.submit(batch(1, events(2), producer="svc"), "zstd"))
+    assert numbers(store) == [0, 1, 2]
+    assert len(ingest._known._divided) <= 40

@@ -94,7 +94,7 @@ def test_a_long_text_is_cut_wherever_it_is_given(captured: Capture, xray: XRay) 
     assert [len(earlier) for earlier in captured.steps[0].after or []] == [1024]
     assert len(captured.events[0].reason or "") == 65_536
     assert {len(item): outcome for item, outcome in captured.outcomes("decided").items()} == {
-        65_536: "outranked", 1: "selected", 8: "produced", 16: "consumed",
+        65_536: "outranked", 1: "selected", 8: "produced", 13: "consumed",
     }  # fmt: skip
 
 

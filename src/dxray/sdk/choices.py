@@ -16,10 +16,12 @@ _PLAIN = frozenset((str, int))
 def choices_of(given: Any, lost: Lost) -> tuple[list[Any], Sequence[float | None], Sequence[str | None]]:
     """Ids, scores and reasons of one choice or several; `lost` is told the cause and number of what is none.
 
-    A choice is an id, or `{"id": ..., "score": ..., "reason": ...}`.
+    A choice is an id, or `{"id": ..., "score": ..., "reason": ...}`; several may be a mapping of scores by id.
     """
     if given is None:
         return [], [], []
+    if isinstance(given, Mapping) and not {"id", "item_id"} & given.keys():
+        given = [{"id": item_id, "score": score} for item_id, score in given.items()]
     choices = wide.one_or_several(given)
     if _PLAIN.issuperset(map(type, choices)):  # most often
         choices = list(dict.fromkeys(choices))  # named twice is chosen once

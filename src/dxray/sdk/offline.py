@@ -9,12 +9,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from dxray.sdk import outbox, transport
 from dxray.sdk.contents import contents, runs_in
 from dxray.sdk.deliver import Delivery
 from dxray.sdk.losses import Losses
 from dxray.sdk.segment import Segment
 from dxray.sdk.settings import resolve
-from dxray.sdk.spool import Frame, Spool, SpoolFull, folder_of
+from dxray.sdk.spool import Frame, Spool, SpoolFull
 from dxray.sdk.transport import Fate, Transport
 from dxray.wire.codec import pack_batch, pack_record
 from dxray.wire.ids import uuid7_hex
@@ -38,8 +39,10 @@ def sync_spool(
     were damaged or refused, `quarantined` says how many by reason. `on_progress(done, total)` counts segments.
     """
     settings = resolve(api_url=api_url, project=project, api_key=api_key)
-    folder = folder_of(root or settings.spool_root, settings.api_url, settings.project)
-    sync = _Sync(Spool(folder, uuid7_hex(), cap=settings.spool_bytes), Transport(settings.api_url, settings.api_key))
+    # Looked up here, not when this is imported: inside a capture both are others.
+    folder = outbox.folder_of(root or settings.spool_root, settings.api_url, settings.project)  # type: ignore[attr-defined]
+    way = transport.Transport(settings.api_url, settings.api_key)
+    sync = _Sync(Spool(folder, uuid7_hex(), cap=settings.spool_bytes), way)
     try:
         sync.all(on_progress or (lambda done, total: None))
         sync.tell_losses(settings.project)

@@ -14,7 +14,7 @@ from dxray.sdk.guard import guard
 from dxray.sdk.ledger import Ledger
 from dxray.sdk.mending import LENGTH_LIMIT
 from dxray.sdk.rules import NeverPasses, Predicate, RuleSet, StepRule
-from dxray.sdk.values import as_count, as_optional_text, as_text, is_cut, is_small, json_text, plain
+from dxray.sdk.values import as_count, as_optional_text, as_text, id_text, is_cut, json_text, plain
 from dxray.wire.records import Decision, Op
 
 _copy = dict.copy
@@ -76,7 +76,8 @@ class Step(Ledger):
             if len(rows) >= self._limit:
                 self._spill()
         except Exception as error:
-            self._oddly(Op.PRODUCED_WITH, item_id, [name, None, kind], evidence, error)
+            known = parents if type(parents) is list else None
+            self._oddly(Op.PRODUCED_WITH, item_id, [name, known, kind], evidence, error)
 
     def merge(self, item_id: Any, into: Any, evidence: Any = None) -> None:
         """The item is the same as, or became part of, `into`."""
@@ -124,8 +125,8 @@ class Step(Ledger):
             offered, marks = json_text([{"id": i, "score": s, "reason": why} for i, s, why in given])
             self._lost("truncated", len(winners) > LENGTH_LIMIT or is_cut(marks))  # of the choice; the rows are whole
             if ids and winners:
-                won = set(map(as_text, winners))
-                lost = [as_text(i) not in won for i in ids]
+                won = set(map(id_text, winners))
+                lost = [id_text(i) not in won for i in ids]
                 ids, scores, reasons = (list(compress(column, lost)) for column in (ids, scores, reasons))
             self._add_all(Op.OUTRANKED, ids, reasons, scores)
             alone = points if len(winners) == 1 else None
@@ -190,10 +191,8 @@ class Step(Ledger):
         """Items that enter here, in bulk. `parents` holds for all of them; columns are lists or arrays."""
         with guard:
             if parents is not None and (parents := wide.one_or_several(parents)):
-                for number, item_id in enumerate(ids):
-                    columns = evidence or {}
-                    facts = {key: column[number] for key, column in columns.items()} or None
-                    self.produce(item_id, names[number] if names is not None else None, parents, evidence=facts)
+                for item_id, name, facts in wide.rows_of(self, ids, names, evidence):
+                    self.produce(item_id, name, parents, evidence=facts)
             else:
                 wide.record(self, Op.PRODUCED, ids, names, evidence)
 
@@ -224,8 +223,8 @@ class Step(Ledger):
             items = list(before)
         with guard, self._counting_loss(len(items)):
             kept = [wide.id_of(item, key) for item in left]
-            here = {_compared(i) for i in kept}
-            gone = [i for i in (wide.id_of(item, key) for item in items) if _compared(i) not in here]
+            here = {id_text(i) for i in kept}
+            gone = [i for i in (wide.id_of(item, key) for item in items) if id_text(i) not in here]
             self.accept_many(kept)
             self.reject_many(gone, reason)
         return left
@@ -238,9 +237,12 @@ class Step(Ledger):
         if not hasattr(keep, "__len__"):
             keep = list(keep)  # a generator can be read only once
         kept = wide.masked(frame, keep)
-        with guard:
-            ids = wide.ids_of(frame, id)
+        with guard, self._counting_loss(len(keep)):
+            ids = list(wide.ids_of(frame, id))
             flags = wide.listed(keep)
+            if len(ids) != len(flags):
+                raise ValueError("a mask has one flag for each item")
+        with guard:
             self.accept_many([i for i, flag in zip(ids, flags, strict=True) if flag])
             self.reject_many([i for i, flag in zip(ids, flags, strict=True) if not flag], reason)
         return kept
@@ -290,10 +292,10 @@ class Step(Ledger):
         if self._consumed is None:
             self._consumed = set()
         for parent in parents:
-            known = parent if type(parent) in (str, int) else as_text(parent)
+            known = parent if type(parent) in (str, int) else id_text(parent)
             if known not in self._consumed:
                 self._consumed.add(known)
-                self._rows.extend((6, known, None, None))
+                self._rows.extend((6, parent, None, None))
 
 
 def plain_evidence(evidence: Any) -> dict[Any, Any]:
@@ -305,8 +307,3 @@ def plain_evidence(evidence: Any) -> dict[Any, Any]:
         return {"value": evidence}
     simpler = plain(evidence)
     return simpler if type(simpler) is dict else {"value": evidence}
-
-
-def _compared(item_id: Any) -> str:
-    """An id as items are told apart by it."""
-    return str(item_id) if is_small(item_id) else as_text(item_id)

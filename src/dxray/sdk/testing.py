@@ -140,10 +140,11 @@ def capture() -> Iterator[Capture]:
             with dxray.testing.capture() as captured:
                 yield captured
     """
-    from dxray.sdk import outbox, spool, transport
+    from dxray.sdk import outbox, transport
 
     captured = Capture()
-    kept_channels, kept_transport, kept_folder = dict(channels._channels), transport.Transport, spool.folder_of
+    kept_channels, kept_transport, kept_folder = dict(channels._channels), transport.Transport, outbox.folder_of  # type: ignore[attr-defined]
+    kept_target = _MemoryTransport.target
     here = tempfile.TemporaryDirectory(prefix="dxray-capture-", ignore_cleanup_errors=True)
     # A spool of its own: what waits in the user's is bound for a server, not for a test.
     outbox.folder_of = lambda _, url, project: kept_folder(Path(here.name), url, project)  # type: ignore[attr-defined,assignment]
@@ -155,7 +156,7 @@ def capture() -> Iterator[Capture]:
     finally:
         for channel in list(channels._channels.values()):
             channel.close()
-        transport.Transport = kept_transport  # type: ignore[misc]
+        transport.Transport, _MemoryTransport.target = kept_transport, kept_target  # type: ignore[misc]
         outbox.folder_of = kept_folder  # type: ignore[attr-defined]
         here.cleanup()
         channels._channels.clear()

@@ -146,6 +146,16 @@ def as_text(value: Any, limit: int = NAME_LIMIT) -> str:
     return (mended if isinstance(mended, str) else safe_repr(mended))[:limit]
 
 
+def id_text(item_id: Any) -> str:
+    """An id as items are told apart by it: whole, where that is not endless."""
+    if type(item_id) is str:
+        return item_id
+    try:
+        return str(item_id) if is_small(item_id) else as_text(item_id)
+    except Exception:
+        return as_text(item_id)
+
+
 def as_optional_text(value: Any) -> str | None:
     """As `as_text`; None stays None."""
     return None if value is None else as_text(value)

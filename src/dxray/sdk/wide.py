@@ -63,6 +63,25 @@ def record(step: Ledger, op: int, ids: Any, a: Any, evidence: Mapping[str, Any] 
         raise
 
 
+def rows_of(
+    step: Ledger, ids: Any, names: Any, evidence: Mapping[str, Any] | None
+) -> list[tuple[Any, Any, dict[str, Any] | None]]:
+    """Id, name and facts of each item. Raises as `record` does, and counts what is lost by it."""
+    try:
+        ids = _sized(ids)
+    except Exception:
+        step._lost("not_recorded", 1)
+        raise
+    try:
+        columns = {str(key): listed(_sized(column)) for key, column in (evidence or {}).items()}
+        named = listed(_sized(names)) if _is_column(names) else [names] * len(ids)
+        facts: list[Any] = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+        return list(zip(listed(ids), named, facts if columns else [None] * len(ids), strict=True))
+    except Exception:
+        step._lost("not_recorded", len(ids))
+        raise
+
+
 def _is_column(a: Any) -> bool:
     return a is not None and not isinstance(a, str | int | float)
 

@@ -9,6 +9,8 @@ from dxray.server.ingest.submissions import Submission
 from dxray.server.store.base import Mark
 from dxray.wire.sequences import Sequences
 
+_DEEPEST = 40  # so often nothing can be divided: a batch has fewer than 2^40 records
+
 Key = tuple[str, str, int]  # project, producer, sequence number
 
 
@@ -64,6 +66,9 @@ class Known:
 
     def _notice_part(self, project: str, producer: str) -> None:
         """A part is named after its whole: producer, point, number. What that names was divided, however often."""
-        while "." in producer and (project, producer) not in self._divided:
+        for _ in range(_DEEPEST):
+            whole, point, number = producer.rpartition(".")
+            if not point or not number.isdigit() or (project, producer) in self._divided:
+                return
             self._divided.add((project, producer))
-            producer = producer.rpartition(".")[0]
+            producer = whole

@@ -117,10 +117,11 @@ class DuckStore:
             with _transaction(con):
                 left = duck_commit.write(con, commit)
             self._uncounted |= left
-            if any(table.num_rows for table in commit.tables.values()) or self._wakes(commit.marks):
-                self._version += 1
+            changes = any(table.num_rows for table in commit.tables.values()) or self._wakes(commit.marks)
             for mark in commit.marks:
                 self._heard.setdefault(mark.project, {})[mark.producer] = mark.seen_at
+            if changes:
+                self._version += 1
 
     def _wakes(self, marks: Sequence[Mark]) -> bool:
         """Whether a heartbeat changes what can be read: its producer had been silent, so its runs were abandoned."""
