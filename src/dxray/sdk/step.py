@@ -237,6 +237,8 @@ class Step(Ledger):
         if not hasattr(keep, "__len__"):
             keep = list(keep)  # a generator can be read only once
         kept = wide.masked(frame, keep)
+        ids: list[Any] = []
+        flags: list[Any] = []
         with guard, self._counting_loss(len(keep)):
             ids = list(wide.ids_of(frame, id))
             flags = wide.listed(keep)
