@@ -12,8 +12,9 @@ from dxray.server.reasoning.flow import STAGE_COLUMNS, Flow, Stage, flow_of, in_
 from dxray.server.reasoning.hints import hint_of
 from dxray.server.reasoning.journey import KEPT, Fate, fate_of, seen_of, stops_of
 from dxray.server.reasoning.losses import NONE, losses_of
-from dxray.server.reasoning.peers import RunPeers, few
+from dxray.server.reasoning.peers import RunPeers
 from dxray.server.reasoning.ranking import standing
+from dxray.server.reasoning.reading import READING
 from dxray.server.reasoning.selection import existing_run
 from dxray.server.reasoning.sentences import Notes, sentence_of
 from dxray.server.reasoning.shown import Row, parsed
@@ -34,7 +35,7 @@ def why(reader: Reader, run_id: str, item: str) -> dict[str, Any]:
 
     Raises `NotFound` for the run. An item that the run never saw is an answer too.
     """
-    asked = _Asked(reader, existing_run(reader, run_id, _OF_RUN))
+    asked = _Asked(reader, run_id)
     if asked.peers.has(item):
         return asked.answer(item)
     others = named(reader, run_id, item)
@@ -48,16 +49,18 @@ def why(reader: Reader, run_id: str, item: str) -> dict[str, Any]:
 class _Asked:
     """One run, read once; the answers of several of its items come from it."""
 
-    def __init__(self, reader: Reader, run: Row) -> None:
-        self.reader, self.run, self.run_id = reader, run, run["run_id"]
-        self.here = Clause("run_id", "==", self.run_id)
-        rows = few(reader, "steps", STAGE_COLUMNS, [self.here], ["position", "attempt"])
-        self.losses = losses_of(reader, [self.run_id]).get(self.run_id, NONE)
-        self.stages: list[Stage] = stages_of(rows, self.losses)
+    def __init__(self, reader: Reader, run_id: str) -> None:
+        self.reader, self.run_id = reader, run_id
+        here = [Clause("run_id", "==", run_id)]
+        steps = READING.submit(reader.select, "steps", STAGE_COLUMNS, here, ["position", "attempt"])
+        rules = READING.submit(reader.select, "rules", _OF_RULES, here, ["step_id", "number"])
+        self.run: Row = existing_run(reader, run_id, _OF_RUN)
+        self.losses = losses_of(reader, [run_id]).get(run_id, NONE)
+        self.peers = RunPeers(reader, run_id)
+        self.stages: list[Stage] = stages_of(steps.result().to_pylist(), self.losses)
         self.flow: Flow = flow_of(self.stages, self.losses.events_elsewhere({stage.step_id for stage in self.stages}))
-        self.peers = RunPeers(reader, self.run_id)
         self.rules: dict[str, list[Row]] = defaultdict(list)
-        for rule in few(reader, "rules", _OF_RULES, [self.here], ["step_id", "number"]):
+        for rule in rules.result().to_pylist():
             self.rules[rule["step_id"]].append(rule)
 
     def answer(self, item: str, follow: int = _FOLLOWED) -> dict[str, Any]:

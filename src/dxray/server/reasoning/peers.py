@@ -21,7 +21,6 @@ from dxray.wire.evidence import ShapeReader
 from dxray.wire.records import OUTCOMES
 
 _COMPARED = 20_000  # events of a step among which a twin is looked for
-_FEW = 1_000  # rows: an answer that is known to be small is read in half the time
 _EVENTS = (
     "step_id", "event_no", "outcome", "reason", "decided_by", "score", "name", "rule_id", "passed", "ref_item",
     "ref_kind", "shape_id", "num", "str", "evidence_text", "evidence_state",
@@ -31,17 +30,6 @@ _EVENTS = (
 _FACTS = ("shape_id", "num", "str", "evidence_text")
 
 Origin = tuple[str | None, str | None]  # an item's name, and the name of the step it comes from
-
-
-def few(
-    reader: Reader, source: str, columns: Sequence[str], where: Sequence[Clause], order: Sequence[str] = ()
-) -> list[Row]:
-    """All rows of what has few as a rule: a run's steps, an item's events."""
-    table = reader.select(source, columns, where, order, limit=_FEW)
-    if table.num_rows == _FEW:
-        table = reader.select(source, columns, where, order)
-    rows: list[Row] = table.to_pylist()
-    return rows
 
 
 class RunPeers:
@@ -63,7 +51,7 @@ class RunPeers:
         if item not in self._events:
             where = [self._here, Clause("item_id", "==", item)]
             order = ["step_id", "event_no"]
-            self._events[item] = few(self._reader, "events", _EVENTS, where, order)
+            self._events[item] = self._reader.select("events", _EVENTS, where, order).to_pylist()
         return self._events[item]
 
     def shapes(self, rows: Sequence[Row]) -> ShapeReader:
@@ -78,7 +66,8 @@ class RunPeers:
         if new:
             self._places.update((one, {}) for one in new)
             columns = ("shape_id", "key", "class", "position")
-            for row in few(self._reader, "shapes", columns, [Clause("shape_id", "in", new)]):
+            found = self._reader.select("shapes", columns, [Clause("shape_id", "in", new)])
+            for row in found.to_pylist():
                 self._places[row["shape_id"]][row["key"]] = (row["class"], row["position"])
 
     def _step(self, step_id: str) -> list[tuple[str, str | None, float | None]]:
@@ -141,8 +130,8 @@ class RunPeers:
 
     def _kept_rows(self, step_id: str, but: str) -> pa.Table:
         """Those events with evidence that are of items that a step kept."""
-        here = [self._here, Clause("step_id", "==", step_id)]
-        table = self._reader.select("events", ["item_id", "outcome", *_FACTS], here, ["event_no"], limit=_COMPARED)
+        first = [self._here, Clause("step_id", "==", step_id), Clause("event_no", "<", _COMPARED)]
+        table = self._reader.select("events", ["item_id", "outcome", *_FACTS], first, ["event_no"])
         said = table.filter(pc.is_valid(table["outcome"]))
         last = dict(zip(said["item_id"].to_pylist(), said["outcome"].to_pylist(), strict=True))
         kept = [item for item, outcome in last.items() if outcome in KEPT and item != but]
@@ -190,7 +179,7 @@ class RunPeers:
         return self._related(where, "item_id", superseded)
 
     def _related(self, where: list[Clause], column: str, superseded: Collection[str]) -> list[str]:
-        rows = few(self._reader, "lineage", ["step_id", "event_no", column], where, ["event_no"])
+        rows = self._reader.select("lineage", ["step_id", "event_no", column], where, ["event_no"]).to_pylist()
         counted = [row for row in rows if row["step_id"] not in superseded] or rows
         return list(dict.fromkeys(row[column] for row in counted))
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from difflib import get_close_matches
 
 from dxray.server.errors import NotFound, nearest
 from dxray.server.filters import Clause, FilterError, Grammar, Known, Term, clauses_of, moment, terms
+from dxray.server.reasoning.reading import READING
 from dxray.server.reasoning.shown import Row
 from dxray.server.store.base import Reader
 from dxray.wire.records import LABELS, STATUSES
@@ -15,7 +15,6 @@ from dxray.wire.records import LABELS, STATUSES
 _ROOTS = {"input": "input", "output": "output", "metadata": "metadata"}
 _EXCLUDED_AT_MOST = 1_000
 _PRAISE = {"good": True, "bad": False, "wrong": False}  # labels that say the opposite of one another
-_COUNTING = ThreadPoolExecutor(4, "dxray-count")  # its threads start with the first use
 
 RUNS = Grammar(
     fields={
@@ -129,7 +128,7 @@ def equal(**wanted: str | None) -> list[Clause]:
 
 def existing_run(reader: Reader, run_id: str, columns: Sequence[str] = ("run_id",)) -> Row:
     """The run's row, these columns of it or, with none, all. Raises `NotFound`, which names the nearest ids."""
-    rows = reader.select("runs", columns, [Clause("run_id", "==", run_id)], limit=1).to_pylist()
+    rows = reader.select("runs", columns, [Clause("run_id", "==", run_id)]).to_pylist()
     if rows:
         found: Row = rows[0]
         return found
@@ -149,7 +148,7 @@ def page_of(
     offset: int,
 ) -> tuple[list[Row], int]:
     """The rows of a page, and how many there are in all; counted beside the reading, which takes as long."""
-    counted = _COUNTING.submit(reader.count_by, source, (), where)
+    counted = READING.submit(reader.count_by, source, (), where)
     rows = reader.select(source, columns, where, order, limit, offset).to_pylist()
     return rows, counted.result().column("n")[0].as_py()
 

@@ -19,6 +19,9 @@ from dxray.server.store.where import Where, check_column
 
 SMALL = 1_000  # rows
 FEW = ("losses", "labels", "decisions", "rules")  # sources of which a page or a run has few rows
+# Sources of which few rows belong to those who are named by these columns, and to how many.
+OF_ONE = {"runs": "run_id", "steps": "run_id", "events": "item_id", "lineage": "item_id", "shapes": "shape_id"}
+NAMED = 20
 _BESIDE_KEYS = ("run_id", "step_id")
 _ARROW = {
     "VARCHAR": pa.string(),
@@ -88,7 +91,7 @@ class DuckReader:
         schema = self._schema(source, plain) if len(plain) == len(first) else None
         if not self._store.may_hold(source, self._project) and schema is not None:
             return self._schema(source, wanted).empty_table()
-        small = source in FEW or (limit is not None and limit <= SMALL)
+        small = source in FEW or (limit is not None and limit <= SMALL) or _names_few(source, where)
         table = asked.named(self._read(sql, asked.where.values, schema if small else None, asked.beside))
         if late:
             table = self._with_step_count(table)
@@ -162,6 +165,12 @@ def _names(clause: Clause) -> bool:
     return clause.op == "==" or (clause.op == "in" and len(clause.value) > 0)
 
 
+def _names_few(source: str, where: Sequence[Clause]) -> bool:
+    """Whether the answer is small because of whom it is about."""
+    about = [one for one in where if one.field == OF_ONE.get(source)]
+    return any(one.op == "==" or (one.op == "in" and len(one.value) <= NAMED) for one in about)
+
+
 class _Asked:
     """What one query asks for: columns of the source, values inside its rows, and columns of a table beside it."""
 
@@ -175,7 +184,10 @@ class _Asked:
             keys = [key for key in _BESIDE_KEYS if key in beside.column_names]
             if not keys or not all(key in SOURCES[where.source] for key in keys):
                 raise Invalid("a table beside a source has run_id or step_id, as the source does", field="beside")
-            on = [f"incoming.{key} = {where.expressions[key]}" for key in keys]
+            pairs = [(f"incoming.{key}", where.expressions[key]) for key in keys]
+            if where.source == "events":  # a hash of texts is made once for each text of a dictionary, not for each row
+                pairs = [(f"hash({', '.join(one)})", f"hash({', '.join(other)})") for one, other in [zip(*pairs)]]
+            on = [" = ".join(pair) for pair in pairs]
             self._others = tuple(name for name in beside.column_names if name not in keys)
             if "run_id" in keys:
                 self.beside = numbered(beside)
