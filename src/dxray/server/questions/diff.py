@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from hashlib import blake2b
 from typing import Any
 
@@ -14,8 +15,9 @@ from dxray.server.reasoning.alignment import RUN_CONFIG, Said, rule_changes, tex
 from dxray.server.reasoning.flips import NO_ITEMS, Ints, StepItems, all_items, flip_rows, names_of, rank_moves
 from dxray.server.reasoning.flow import Stage
 from dxray.server.reasoning.isolation import minimal_changes
-from dxray.server.reasoning.losses import NONE, losses_of
+from dxray.server.reasoning.losses import NONE, Losses, losses_of
 from dxray.server.reasoning.parting import OPEN, OneRun, Parting, Step, state
+from dxray.server.reasoning.reading import together
 from dxray.server.reasoning.selection import existing_run
 from dxray.server.reasoning.sentences import rule_text, shown, title
 from dxray.server.reasoning.shown import Row, embedded, parsed, when
@@ -47,10 +49,14 @@ def diff(reader: Reader, a: str, b: str, isolate: bool = False) -> dict[str, Any
 
     Raises `NotFound`, which says of which run.
     """
-    one, other = (_existing(reader, side, run_id) for side, run_id in (("a", a), ("b", b)))
     losses = losses_of(reader, [a, b])
-    runs = (OneRun(reader, row, losses.get(row["run_id"], NONE)) for row in (one, other))
-    return _Asked(reader, Parting(reader, *runs), isolate).answer()
+    one, other = together(*(partial(_side, reader, side, run_id, losses) for side, run_id in (("a", a), ("b", b))))
+    return _Asked(reader, Parting(reader, one, other), isolate).answer()
+
+
+def _side(reader: Reader, side: str, run_id: str, losses: Mapping[str, Losses]) -> OneRun:
+    row = _existing(reader, side, run_id)
+    return OneRun(reader, row, losses.get(run_id, NONE))
 
 
 def _existing(reader: Reader, side: str, run_id: str) -> Row:

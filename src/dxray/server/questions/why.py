@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from dxray.server.filters import Clause
@@ -14,7 +15,7 @@ from dxray.server.reasoning.journey import KEPT, Fate, fate_of, seen_of, stops_o
 from dxray.server.reasoning.losses import NONE, losses_of
 from dxray.server.reasoning.peers import RunPeers
 from dxray.server.reasoning.ranking import standing
-from dxray.server.reasoning.reading import READING
+from dxray.server.reasoning.reading import together
 from dxray.server.reasoning.selection import existing_run
 from dxray.server.reasoning.sentences import Notes, sentence_of
 from dxray.server.reasoning.shown import Row, parsed
@@ -52,15 +53,17 @@ class _Asked:
     def __init__(self, reader: Reader, run_id: str) -> None:
         self.reader, self.run_id = reader, run_id
         here = [Clause("run_id", "==", run_id)]
-        steps = READING.submit(reader.select, "steps", STAGE_COLUMNS, here, ["position", "attempt"])
-        rules = READING.submit(reader.select, "rules", _OF_RULES, here, ["step_id", "number"])
-        self.run: Row = existing_run(reader, run_id, _OF_RUN)
+        self.run, steps, rules = together(
+            partial(existing_run, reader, run_id, _OF_RUN),
+            partial(reader.select, "steps", STAGE_COLUMNS, here, ["position", "attempt"]),
+            partial(reader.select, "rules", _OF_RULES, here, ["step_id", "number"]),
+        )
         self.losses = losses_of(reader, [run_id]).get(run_id, NONE)
         self.peers = RunPeers(reader, run_id)
-        self.stages: list[Stage] = stages_of(steps.result().to_pylist(), self.losses)
+        self.stages: list[Stage] = stages_of(steps.to_pylist(), self.losses)
         self.flow: Flow = flow_of(self.stages, self.losses.events_elsewhere({stage.step_id for stage in self.stages}))
         self.rules: dict[str, list[Row]] = defaultdict(list)
-        for rule in rules.result().to_pylist():
+        for rule in rules.to_pylist():
             self.rules[rule["step_id"]].append(rule)
 
     def answer(self, item: str, follow: int = _FOLLOWED) -> dict[str, Any]:

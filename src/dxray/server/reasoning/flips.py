@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from hashlib import blake2b
 from typing import Any
 
@@ -17,6 +18,7 @@ import pyarrow.compute as pc
 
 from dxray.server.filters import Clause
 from dxray.server.reasoning.flow import Stage
+from dxray.server.reasoning.reading import together
 from dxray.server.reasoning.shown import Row
 from dxray.server.store.base import Reader
 from dxray.wire.records import OUTCOMES
@@ -146,7 +148,7 @@ class TwoRuns:
 
     def __init__(self, reader: Reader, sides: Sequence[Side]) -> None:
         whole = any(side.undecided for side in sides)
-        tables = [_read(reader, side.run_id, whole) for side in sides]
+        tables = together(*(partial(_read, reader, side.run_id, whole) for side in sides))
         self._ids, item = _coded(table["item_id"] for table in tables)
         self._reasons, reason = _coded(table["reason"] for table in tables)
         self._hashes: Hashes | None = None

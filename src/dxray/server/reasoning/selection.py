@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from difflib import get_close_matches
+from functools import partial
 
 from dxray.server.errors import NotFound, nearest
 from dxray.server.filters import Clause, FilterError, Grammar, Known, Term, clauses_of, moment, terms
-from dxray.server.reasoning.reading import READING
+from dxray.server.reasoning.reading import together
 from dxray.server.reasoning.shown import Row
 from dxray.server.store.base import Reader
 from dxray.wire.records import LABELS, STATUSES
@@ -148,9 +149,11 @@ def page_of(
     offset: int,
 ) -> tuple[list[Row], int]:
     """The rows of a page, and how many there are in all; counted beside the reading, which takes as long."""
-    counted = READING.submit(reader.count_by, source, (), where)
-    rows = reader.select(source, columns, where, order, limit, offset).to_pylist()
-    return rows, counted.result().column("n")[0].as_py()
+    rows, counted = together(
+        partial(reader.select, source, columns, where, order, limit, offset),
+        partial(reader.count_by, source, (), where),
+    )
+    return rows.to_pylist(), counted.column("n")[0].as_py()
 
 
 def labels_of(reader: Reader, where: Sequence[Clause]) -> list[dict[str, object]]:
