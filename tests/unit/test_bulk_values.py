@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import decimal
+import enum
+import itertools
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -115,6 +119,118 @@ def test_sampling_picks_the_same_rows_of_every_column(captured: Capture) -> None
     assert all(event.evidence == dict.fromkeys(("arrow", "numpy", "list"), int(event.item_id)) for event in kept)
     assert len(captured.outcomes("f")) == n
     chunks(captured)
+
+
+# --- what is no column -----------------------------------------------------------------------------------
+
+
+def broken() -> Iterator[int]:
+    yield 1
+    raise RuntimeError("the cursor is closed")
+
+
+class Unreadable(dict[str, Any]):
+    def items(self) -> Any:
+        raise RuntimeError("no")
+
+
+NO_COLUMNS: dict[str, Callable[[], Any]] = {
+    "short": lambda: [1],
+    "long": lambda: np.arange(9),
+    "one value": lambda: 5,
+    "one text": lambda: "abc",
+    "one date": lambda: dt.date(2026, 1, 2),
+    "breaks off": broken,
+    "endless": lambda: itertools.count(),
+    "one number of numpy": lambda: np.array(7),
+    "arrow, short": lambda: pa.array([1]),
+}
+
+
+@pytest.mark.parametrize("capture", ["full", "sample", "none"])
+@pytest.mark.parametrize("kind", NO_COLUMNS)
+def test_evidence_that_is_no_column_costs_no_verdict(captured: Capture, kind: str, capture: str) -> None:
+    with XRay("p", capture=capture).run() as run, run.step("f") as step:
+        step.reject_many(["a", "b", "c"], "r", {"odd": NO_COLUMNS[kind](), "n": [1, 2, 3]})
+        step.produce_many(["p", "q", "s"], ["P", "Q", "S"], ["k"], {"odd": NO_COLUMNS[kind](), "n": [1, 2, 3]})
+    outcomes = dict.fromkeys("abc", "rejected") | dict.fromkeys("pqs", "produced")
+    assert {item: said for item, said in captured.outcomes("f").items() if item != "k"} == outcomes
+    kept = {event.item_id: event.evidence for event in captured.events if event.evidence is not None}
+    assert kept == ({} if capture == "none" else {item: {"n": n % 3 + 1} for n, item in enumerate("abcpqs")})
+    assert captured.losses == {"truncated": 6}, "a value of each item"
+    assert captured.steps[0].marks == ["odd: left out, not one value for each item"]
+    chunks(captured)
+
+
+@pytest.mark.parametrize("evidence", [[{"n": 1}, {"n": 2}], 5, Unreadable(n=[1, 2])])
+def test_evidence_that_has_no_columns_costs_no_verdict(captured: Capture, xray: XRay, evidence: Any) -> None:
+    with xray.run() as run, run.step("f") as step:
+        step.accept_many(["a", "b"], "fine", evidence)
+    assert [(event.item_id, event.reason, event.evidence) for event in captured.events] == [
+        ("a", "fine", None),
+        ("b", "fine", None),
+    ]
+    assert captured.losses == {"truncated": 2}
+    assert captured.steps[0].marks == ["evidence: left out, not one value for each item"]
+
+
+class Why(enum.Enum):
+    DEAR = "too_dear"
+    COUNT = 7
+    PAIR = (1, 2)
+
+
+ODD_REASONS: list[tuple[Any, str]] = [
+    (Why.DEAR, "too_dear"), (Why.COUNT, "7"), (Why.PAIR, "PAIR"), (dt.date(2026, 1, 2), "2026-01-02"),
+    (b"bytes", "Ynl0ZXM="), (7, "7"), (object, "<class 'object'>"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("reason", "text"), ODD_REASONS)
+@pytest.mark.parametrize("capture", ["full", "sample"])
+def test_an_odd_reason_is_told_by_its_text(captured: Capture, reason: Any, text: str, capture: str) -> None:
+    with XRay("p", capture=capture).run() as run, run.step("f") as step:
+        step.reject_many(["a", "b"], reason, {"n": [1, 2]})
+    assert [(event.item_id, str(event.reason), event.evidence) for event in captured.events] == [
+        ("a", text, {"n": 1}),
+        ("b", text, {"n": 2}),
+    ]
+    assert captured.losses == {}
+    chunks(captured)
+
+
+@pytest.mark.parametrize("reasons", [["r"], broken(), np.array([["x", "y"]])], ids=["short", "breaks off", "a row"])
+def test_reasons_that_are_no_column_cost_no_verdict(captured: Capture, xray: XRay, reasons: Any) -> None:
+    with xray.run() as run, run.step("f") as step:
+        step.reject_many(["a", "b"], reasons, {"n": [1, 2]})
+    assert [(event.outcome, event.reason, event.evidence) for event in captured.events] == [
+        ("rejected", None, {"n": 1}),
+        ("rejected", None, {"n": 2}),
+    ]
+    assert captured.losses == {"truncated": 2}
+    assert captured.steps[0].marks == ["reason: left out, not one value for each item"]
+    chunks(captured)
+
+
+def test_a_column_may_be_any_sequence(captured: Capture, xray: XRay) -> None:
+    class Rows:
+        def __len__(self) -> int:
+            return 2
+
+        def __getitem__(self, place: int) -> str:
+            return ["x", "y"][place]
+
+    with xray.run() as run, run.step("f") as step:
+        step.reject_many(["a", "b"], Rows(), {"v": Rows()})
+        step.score_many(["a", "b"], decimal.Decimal("1.5"))
+    assert [(event.reason, event.evidence) for event in captured.events] == [
+        ("x", {"v": "x"}),
+        ("y", {"v": "y"}),
+        (None, None),
+        (None, None),
+    ]
+    assert [chunk.a for chunk in chunks(captured)] == [["x", "y"], 1.5]
+    assert captured.losses == {}
 
 
 # --- what is changed --------------------------------------------------------------------------------------

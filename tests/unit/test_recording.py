@@ -179,9 +179,23 @@ def test_columns_of_reasons_survive_sampling(captured: Capture, capture: str) ->
 def test_what_cannot_be_recorded_is_counted(captured: Capture, xray: XRay) -> None:
     with xray.run() as run, run.step("f") as step:
         assert step.filtered([{"x": 1}, {"x": 2}], [{"x": 1}], reason="r") == [{"x": 1}]
-        step.reject_many(["a", "b"], "r", evidence={"p": [1]})
-    assert captured.losses == {"not_recorded": 4}
+        step.reject_many(5, "r")  # type: ignore[arg-type]
+    assert captured.losses == {"not_recorded": 3}
     assert captured.events == []
+
+
+def test_alternatives_that_cannot_be_read_cost_only_themselves(captured: Capture, xray: XRay) -> None:
+    def alternatives() -> Iterator[str]:
+        yield "b"
+        raise RuntimeError("the cursor is closed")
+
+    with xray.run() as run, run.step("f") as step:
+        step.decide("pick", selected=["a", "c"], reason="best", alternatives=alternatives())
+        step.decide("pick", selected="d", score=0.5, alternatives=["e"])
+    assert captured.outcomes("f") == {"a": "selected", "c": "selected", "d": "selected", "e": "outranked"}
+    told = [(one.selected, one.reason, one.alternatives) for one in captured.decisions]
+    assert told == [(["a", "c"], "best", None), (["d"], None, '[{"id":"e","score":null,"reason":null}]')]
+    assert captured.losses == {"not_recorded": 1}
 
 
 def test_decide_takes_an_array_of_winners(captured: Capture, xray: XRay) -> None:
@@ -200,14 +214,15 @@ def test_columns_in_bulk_are_the_same_as_item_by_item(captured: Capture, xray: X
         step.reject_many(pa.array(ids), "arrow", evidence={"price": pa.array(prices)})
         step.reject_many(ids, ["r1", "r2", "r3"])
         step.produce_many(["p", "q"], names=["P", "Q"], parents=["kw"])
-        step.reject_many(ids, "short", evidence={"price": [1.0]})  # refused whole, and counted: lengths differ
+        step.reject_many(ids, "short", evidence={"price": [1.0]})  # without it: lengths differ
     told = [(event.item_id, event.reason, event.evidence) for event in captured.events]
     assert ("1", "np", {"price": 2.5}) in told
     assert ("c", "arrow", {"price": 3.0}) in told
     assert ("b", "r2", None) in told
+    assert ("b", "short", None) in told
     chunks = [record for record in captured.records if isinstance(record, Events)]
-    assert [chunk.first for chunk in sorted(chunks, key=lambda c: c.first)] == [0, 1, 4, 7, 10, 13, 16]
-    assert sum(len(chunk.ops) for chunk in chunks) == captured.steps[0].events == 19
+    assert [chunk.first for chunk in sorted(chunks, key=lambda c: c.first)] == [0, 1, 4, 7, 10, 13, 16, 19]
+    assert sum(len(chunk.ops) for chunk in chunks) == captured.steps[0].events == 22
     wide = [chunk for chunk in chunks if chunk.wide]
     assert wide[0].wide == {"price": prices} and wide[0].a == "dear"
 

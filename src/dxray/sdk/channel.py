@@ -20,9 +20,10 @@ from typing import TYPE_CHECKING, Any
 from dxray.sdk import context
 from dxray.sdk.chunk import encode
 from dxray.sdk.guard import guard, logger
-from dxray.sdk.losses import Losses
-from dxray.sdk.memory import BEHIND_BYTES, WAKE_BYTES, Encoder, Memory, Pending, encoded
+from dxray.sdk.losses import Losses, Slip
+from dxray.sdk.memory import BEHIND_BYTES, WAKE_BYTES, Encoder, Memory, Pending
 from dxray.sdk.outbox import Outbox
+from dxray.sdk.packing import Load, Parcel, gather
 from dxray.sdk.settings import Settings
 from dxray.sdk.shipper import Shipper
 from dxray.sdk.spool import LOOK_EVERY_S, Frame
@@ -43,15 +44,6 @@ EXIT_S = 1.5  # with the interpreter's own end, less than 2
 SYNC_S = 60.0  # `sync_offline` waits so long for a server that answers
 
 
-def _up_to(size: int, parts: list[tuple[bytes, Pending]]) -> list[tuple[bytes, Pending]]:
-    taken = 0
-    for number, (record, _) in enumerate(parts):
-        taken += len(record)
-        if number and taken > size:
-            return parts[:number]
-    return parts[:]
-
-
 class DeliveryError(RuntimeError):
     """A run could not be delivered in time; raised only with `offline_mode="strict"`."""
 
@@ -68,6 +60,7 @@ class Channel:
         self._pid = os.getpid()
         self.producer = uuid7_hex()
         self._seq = 0
+        self._parcel: Parcel | None = None  # the batch that is being placed
         self._collecting = threading.RLock()  # one collects at a time
         self._emitting = threading.RLock()  # around the spool; held for one batch, so that answers are not kept waiting
         self._collector: int | None = None  # the thread that collects
@@ -112,7 +105,7 @@ class Channel:
 
     def put_later(self, event: Events, encoder: Encoder, n: int, size: int) -> None:
         """Take the columns of `n` events, about `size` bytes, to be encoded by `encoder` when they are flushed."""
-        self._take(Pending(event, size, event.run_id, event.step_id, n, None, encoder))
+        self._take(Pending(event, size, event.run_id, event.step_id, n, encoder))
 
     def lose(self, cause: str, n: int, run_id: str, step_id: str | None = None) -> None:
         """Count what could not be recorded."""
@@ -144,8 +137,7 @@ class Channel:
         if self._thread is None:
             self._start()
         if len(self._ended) > MOST_ENDED:  # each holds rows, and nobody counts them
-            with suppress(IndexError):
-                self._finish(self._ended.popleft())
+            self._finish_next()
 
     def flush(self, timeout: float = 5.0) -> bool:
         """Ship all that was recorded so far; True when the server has committed it, and nothing was lost meanwhile."""
@@ -207,8 +199,8 @@ class Channel:
             if self._collector is not None:  # a signal's handler came in between: what is at work will do it
                 self._once_more = True
                 return
-            self._collector, self._once_more = threading.get_ident(), True
             try:
+                self._collector, self._once_more = threading.get_ident(), True
                 while self._once_more:
                     self._once_more = False
                     self._collect(all_losses, until)
@@ -216,10 +208,10 @@ class Channel:
                 self._collector = None
 
     def _collect(self, all_losses: bool, until: float) -> None:
+        self._place()  # what somebody interrupted
         # So many and no more: a pipeline may record faster than this, and would never let it end.
         for _ in range(len(self._ended)):
-            with suppress(IndexError):
-                self._finish(self._ended.popleft())
+            self._finish_next()
             self._pack_down_to(BATCH_BYTES, until)
         for run in list(self._open.values()):
             with guard:
@@ -235,6 +227,17 @@ class Channel:
     def _is_over(self, until: float) -> bool:
         """Whether the time is up, or the process ends and who ends it waits to collect."""
         return time.monotonic() > until or (self._stopping and threading.current_thread() is self._thread)
+
+    def _finish_next(self) -> None:
+        try:
+            thing = self._ended.popleft()
+        except IndexError:  # another thread has taken it
+            return
+        try:
+            self._finish(thing)
+        except BaseException:  # somebody interrupts: its last version is made once more, and the later one counts
+            self._ended.appendleft(thing)
+            raise
 
     def _finish(self, thing: Any) -> None:
         """The last rows and the last version of a run or step that has ended."""
@@ -258,80 +261,50 @@ class Channel:
                 self._lost.add("not_encoded", 1, record.run_id, step_id)
 
     def _pack_one(self, until: float) -> int:
-        """One batch of what waits, and of what was lost meanwhile; several where a chunk is that large."""
-        parts: list[tuple[bytes, Pending]] = []
-        one: Pending | None = None
-        taken = held = size = 0
-        try:
-            while self._pending and size < BATCH_BYTES and not (taken and self._is_over(until)):
-                one = self._pending.pop()
-                taken, held = taken + 1, held + one.size
-                found = self._encoded(one)
-                size += sum(len(record) for record, _ in found)
-                parts += found
-                one = None
-        except BaseException:  # somebody interrupts, and nothing of it is sent yet
-            back = [of._replace(record=record, size=len(record)) for record, of in parts]
-            self._pending.put_back([*back, *([one] if one is not None else [])], held)
-            raise
-        self._pending.freed(held)
-        for _, one in parts:
-            self._lost.add("truncated", one.cut, one.run_id, one.step_id)
-        while parts:
-            batch = _up_to(BATCH_BYTES, parts)
-            del parts[: len(batch)]
-            self._emit(batch if parts else [*batch, *self._untold()])
-        return taken
-
-    def _encoded(self, one: Pending) -> list[tuple[bytes, Pending]]:
-        try:
-            return encoded(one)
-        except Exception as error:
-            guard.caught(error)
-            self._lost.add("not_encoded", one.events, one.run_id, one.step_id)
-            return []
-
-    def _untold(self) -> list[tuple[bytes, Pending]]:
-        losses = self._lost.take()
-        return [(encode(loss), Pending(b"", 0, loss.run_id, loss.step_id, 0, loss)) for loss in losses]
+        """One batch of what waits, and how much less waits then."""
+        load = gather(self._pending.waiting(), BATCH_BYTES, lambda: self._is_over(until))
+        self._emit(load)
+        return load.n - len(load.rest)
 
     def _beat(self, all_losses: bool) -> None:
         """Tell the server that the runs here are alive, and what was lost, where nothing else was sent."""
-        now = time.monotonic()
-        due = now - self._beat_at > HEARTBEAT_S
-        if (all_losses or due) and (untold := self._untold()):
-            self._emit(untold)
-        elif due and self._open and not self._shipper.is_away:
-            self._emit([])
+        due = time.monotonic() - self._beat_at > HEARTBEAT_S
+        if ((all_losses or due) and self._lost.untold()) or (due and self._open and not self._shipper.is_away):
+            self._emit(Load())
 
-    def _emit(self, parts: list[tuple[bytes, Pending]]) -> None:
-        """Make a batch of records, and put it into the spool and on its way."""
+    def _emit(self, load: Load) -> None:
+        """Make a batch of what was gathered and of what was lost meanwhile, and see it on its way."""
         self._beat_at = time.monotonic()
-        with self._emitting:
-            self._emit_one(parts)
-
-    def _emit_one(self, parts: list[tuple[bytes, Pending]]) -> None:
-        self._seq = seq = self._seq + 1
-        data = pack_batch(self.producer, seq, self.settings.project, [record for record, _ in parts])
-        held: Counter[tuple[str, str | None]] = Counter()
-        for _, one in parts:
-            held[one.run_id, one.step_id] += one.events
-        frame = Frame(
-            seq=seq,
-            length=len(data),
-            held=tuple((*key, n) for key, n in held.items()) if len(held) <= FEW else None,
-            losses=tuple(one.loss for _, one in parts if one.loss is not None),
-        )
+        told = [*self._lost.untold(), *load.lost]
+        seq = self._seq + 1
+        records = [*(record for record, _ in load.parts), *map(encode, told)]
+        data = pack_batch(self.producer, seq, self.settings.project, records)
+        held = load.held(told)
+        frame = Frame(seq, len(data), held=held if len(held) <= FEW else None, losses=tuple(told))
+        parcel = Parcel(frame, data, load.n, load.rest, Slip(load.lost, told=told))
         # failpoint: channel.packed
-        try:
-            kept = self._outbox.keep(frame, data)
-        except BaseException:  # somebody interrupts the write: once more, to the same place and under the same number
-            if frame.segment is not None or self._outbox.keep(frame, data):
+        # Until here nothing has changed; from here on the batch is finished, whoever interrupts.
+        self._parcel, self._seq = parcel, seq
+        self._place()
+
+    def _place(self) -> None:
+        """The batch that is made goes into the spool and on its way, and what it holds waits no more.
+
+        All of it can be done again: where somebody interrupts, the next one to collect goes on with it.
+        """
+        parcel = self._parcel
+        if parcel is None:
+            return
+        frame, data = parcel.frame, parcel.data
+        with self._emitting:
+            if parcel.kept is None:
+                parcel.kept = self._outbox.keep(frame, data)
+            # failpoint: spool.appended
+            if parcel.kept:
                 self._shipper.submit(frame)
-            raise
-        # failpoint: spool.appended
-        if kept:
-            self._shipper.submit(frame)
+            self._pending.placed(frame.seq, parcel.n, parcel.rest)
+            self._lost.settle(parcel.slip)
+            self._parcel = None
 
     # -- the end ---------------------------------------------------------------------------------
 

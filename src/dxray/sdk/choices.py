@@ -7,6 +7,7 @@ from typing import Any
 
 from dxray.sdk import wide
 from dxray.sdk.guard import guard
+from dxray.sdk.values import as_score
 
 Lost = Callable[[str, int], None]
 
@@ -45,14 +46,3 @@ def _choice(choice: Any, lost: Lost) -> tuple[Any, float | None, str | None]:
     points = as_score(score)
     lost("truncated", score is not None and points is None)
     return item_id, points, reason
-
-
-def as_score(score: Any) -> float | None:
-    """A score as a number; None where it is none."""
-    if score is None or type(score) is float:
-        return score
-    try:
-        return float(score)
-    except Exception as error:
-        guard.caught(error)
-        return None

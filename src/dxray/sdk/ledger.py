@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 ROOM = 512 * WIDTH  # places in the list of rows before the caller encodes them
 LEFT_FOR_FLUSHER = 64 * WIDTH  # fewer rows than this are encoded in the background when a step ends
+MOST_MARKS = 64  # of a step
 
 
 class Ledger(Fields):
@@ -133,7 +134,7 @@ class Ledger(Fields):
         del rows[: len(chunk)]  # appends go to the end meanwhile, so nothing is lost between the two
         try:
             event = columns_of(self, chunk)
-        except Exception:
+        except BaseException:  # also an interrupt: rules may have counted some of the rows already
             self._lost("not_encoded", len(chunk) // WIDTH)
             raise
         self._emitted += len(event.ops)
@@ -164,6 +165,14 @@ class Ledger(Fields):
         except Exception:
             self._lost("not_recorded", n)
             raise
+
+    def _left_out(self, name: str, n: int) -> None:
+        """So many items are recorded without a value: what was given for it is not one for each."""
+        self._lost("truncated", n)
+        mark = f"{name[:64]}: left out, not one value for each item"
+        known = self._marks or ()
+        if n and mark not in known and len(known) < MOST_MARKS:
+            self._marks = [*known, mark]
 
     def _forked(self, step_id: str) -> None:
         """In a forked child: rows not sent yet are the parent's to send; what follows is another step's."""

@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from dxray.wire.records import VALUE_LOSSES, Loss
 
 Key = tuple[str, str | None, str]  # run ('' where nobody knows), step, cause
 
 MOST_KEYS = 10_000  # past it, losses are told without their run
+
+
+@dataclass(slots=True, eq=False)
+class Slip:
+    """Losses that are counted, or told, together. One that was interrupted goes on where it was."""
+
+    lost: Sequence[Loss] = ()  # new ones, which count
+    again: Sequence[Loss] = ()  # counted before, and told in a batch that was lost itself
+    told: Sequence[Loss] = ()  # of those that count, what the server knows now
+    done: int = 0  # so many of all these
 
 
 class Losses:
@@ -24,28 +35,34 @@ class Losses:
     def add(self, cause: str, n: int, run_id: str = "", step_id: str | None = None) -> None:
         """Count `n` more. They are told once."""
         if n > 0:
-            with self._lock:
-                self.total[cause] += n
-                self._note(run_id, step_id, cause, n)
+            self.settle(Slip(lost=[Loss(run_id=run_id, step_id=step_id, cause=cause, n=n)]))
 
-    def tell_again(self, losses: Iterable[Loss]) -> None:
-        """Losses that were told in a batch which was lost itself."""
+    def settle(self, slip: Slip) -> None:
+        """Count what a slip says, once however often this is called. They are told once."""
+        changes = [*((loss, loss.n) for loss in (*slip.lost, *slip.again)), *((loss, -loss.n) for loss in slip.told)]
         with self._lock:
-            for loss in losses:
-                self._note(loss.run_id, loss.step_id, loss.cause, loss.n)
+            for number, (loss, change) in enumerate(changes):
+                if number < slip.done:
+                    continue
+                key = self._key(loss)
+                untold, total = self._untold.get(key, 0) + change, self.total[loss.cause] + loss.n
+                # Each in one line: no interrupt comes between.
+                if number < len(slip.lost):
+                    self.total[loss.cause], self._untold[key], slip.done = total, untold, number + 1
+                else:
+                    self._untold[key], slip.done = untold, number + 1
 
-    def take(self) -> list[Loss]:
+    def untold(self) -> list[Loss]:
         """What the server does not know yet."""
         with self._lock:
-            untold, self._untold = self._untold, {}
-        return [Loss(run_id=run, step_id=step, cause=cause, n=n) for (run, step, cause), n in untold.items()]
+            for key in [key for key, n in self._untold.items() if n <= 0]:
+                del self._untold[key]
+            return [Loss(run_id=run, step_id=step, cause=cause, n=n) for (run, step, cause), n in self._untold.items()]
 
     def events(self) -> int:
         """How many events were lost, ever."""
         return sum(n for cause, n in self.total.items() if cause not in VALUE_LOSSES)
 
-    def _note(self, run_id: str, step_id: str | None, cause: str, n: int) -> None:
-        key = (run_id, step_id, cause)
-        if key not in self._untold and len(self._untold) >= MOST_KEYS:
-            key = ("", None, cause)
-        self._untold[key] = self._untold.get(key, 0) + n
+    def _key(self, loss: Loss) -> Key:
+        key = (loss.run_id, loss.step_id, loss.cause)
+        return key if key in self._untold or len(self._untold) < MOST_KEYS else ("", None, loss.cause)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from dxray.sdk.values import is_cut
-from dxray.wire.records import Events, Loss
+from dxray.wire.records import Events
 
 WAKE_BYTES = 16 * 1024 * 1024  # more than this is flushed at once
 BEHIND_BYTES = 32 * 1024 * 1024  # from here on a chunk of a caller's waits a moment
@@ -29,7 +29,6 @@ class Pending(NamedTuple):
     run_id: str
     step_id: str | None = None
     events: int = 0
-    loss: Loss | None = None
     encoder: Encoder | None = None
     cut: int = 0  # values of which a part is gone
 
@@ -47,22 +46,27 @@ def encoded(one: Pending) -> list[tuple[bytes, Pending]]:
 
 
 class Memory:
-    """A queue that many threads put into, and one takes from."""
+    """A queue that many threads put into, and one takes from.
+
+    An interrupt comes after a call or where a loop turns back: what must not come apart is one line without either.
+    """
 
     def __init__(self) -> None:
-        self._changed = threading.Condition()
+        self._lock = threading.RLock()
+        self._changed = threading.Condition(self._lock)
         self._queue: deque[Pending] = deque()
-        self.bytes = 0  # of what waits, and of what is being packed
+        self._first: list[Pending] = []  # what came before, and is being packed
+        self._number = 0  # of the batch that was placed last
+        self.bytes = 0  # of all
 
     def __len__(self) -> int:
-        return len(self._queue)
+        return len(self._first) + len(self._queue)
 
     def clear(self) -> list[Pending]:
         """All that waits, which nobody will pack any more."""
-        with self._changed:
-            left = list(self._queue)
-            self._queue.clear()
-            self.bytes -= sum(one.size for one in left)
+        with self._lock:
+            left = self.waiting()
+            self._first, self.bytes = [], 0
             return left
 
     def pause(self, size: int) -> None:
@@ -72,24 +76,24 @@ class Memory:
 
     def put(self, one: Pending, whatever: bool = False) -> bool:
         """Take one; False where there is no room. What alone is too much comes in where nothing else is."""
-        with self._changed:
+        with self._lock:
             if self.bytes + one.size > PENDING_BYTES and self.bytes > 0 and not whatever:
                 return False
-            self._queue.append(one)
             self.bytes += one.size
+            self._queue += (one,)
             return True
 
-    def pop(self) -> Pending:
-        """The one that has waited longest; its bytes count until they are `freed`."""
-        return self._queue.popleft()
+    def waiting(self) -> list[Pending]:
+        """All that waits, the oldest first, for the one that packs it. It stays here until it is `placed`."""
+        with self._lock:
+            empty: deque[Pending] = deque()
+            self._first, self._queue = [*self._first, *self._queue], empty
+            return self._first
 
-    def put_back(self, back: list[Pending], size: int) -> None:
-        """What was popped, of that size then, and comes first again."""
-        self._queue.extendleft(reversed(back))
-        self.freed(size - sum(one.size for one in back))
-
-    def freed(self, size: int) -> None:
-        """What was popped, of that size, is packed."""
-        with self._changed:
-            self.bytes -= size
+    def placed(self, number: int, n: int, rest: list[Pending]) -> None:
+        """The first `n` have gone with batch `number`, but for the `rest` of them; said twice, it is done once."""
+        with self._lock:
+            if self._number != number:
+                less = sum(one.size for one in self._first[:n]) - sum(one.size for one in rest)
+                self._first, self.bytes, self._number = [*rest, *self._first[n:]], self.bytes - less, number
             self._changed.notify_all()

@@ -74,7 +74,7 @@ class _Sync:
 
     def tell_losses(self, project: str) -> None:
         """What the server will never get, it should know of: now, or where it is away at the next sync."""
-        losses = self._losses.take()
+        losses = self._losses.untold()
         if not losses:
             return
         data = pack_batch(uuid7_hex(), 1, project, [pack_record(loss) for loss in losses])

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 from dxray.sdk.contents import contents, runs_in
 from dxray.sdk.guard import guard, logger
-from dxray.sdk.losses import Losses
+from dxray.sdk.losses import Losses, Slip
 from dxray.sdk.settings import Settings
 from dxray.sdk.spool import Frame, Spool, SpoolFull, folder_of
 from dxray.wire.ids import uuid7_hex
+from dxray.wire.records import Loss
 
 if TYPE_CHECKING:
     from dxray.sdk.deliver import Delivery
@@ -51,17 +52,23 @@ class Outbox:
     # -- what comes in ---------------------------------------------------------------------------
 
     def keep(self, frame: Frame, data: bytes) -> bool:
-        """Put a batch where it can wait; False where there is no such place, and it is lost."""
-        full = self._spool_frame(frame, data)
+        """Put a batch where it can wait; False where there is no such place, and it is lost.
+
+        One that nobody sends yet may be put again, where somebody has interrupted this: it is kept and counted once.
+        """
+        full = False
+        if frame.segment is None and frame.data is None and frame.slip is None:
+            full = self._spool_frame(frame, data)
+        size = len(data)
         if frame.segment is not None:
-            if self._held_bytes + len(data) <= HELD_BYTES:
-                self._held_bytes += len(data)
-                frame.data = data
+            if frame.data is None and self._held_bytes + size <= HELD_BYTES:
+                frame.data, self._held_bytes = data, self._held_bytes + size
             return True
-        frame.data = data
-        self._memory_bytes += len(data)
-        if self._memory_bytes <= MEMORY_BYTES:
-            return True
+        if frame.slip is None:
+            if frame.data is None:
+                frame.data, self._memory_bytes = data, self._memory_bytes + size
+            if self._memory_bytes <= MEMORY_BYTES:
+                return True
         self._lose_frame(frame, "spool_full" if full else "memory_full")
         self._free(frame)
         return False
@@ -76,7 +83,7 @@ class Outbox:
             self._spool.append(frame, data)
         except SpoolFull:
             return True
-        except (OSError, ValueError) as error:
+        except Exception as error:  # of the disk, nearly always
             self._spool_again_at = time.monotonic() + SPOOL_AGAIN_S
             self._without_disk(getattr(error, "strerror", None) or type(error).__name__)
         return False
@@ -137,42 +144,35 @@ class Outbox:
 
     def _free(self, frame: Frame) -> None:
         if frame.data is not None:
+            size = len(frame.data)
             if frame.segment is not None:
-                self._held_bytes -= len(frame.data)
+                frame.data, self._held_bytes = None, self._held_bytes - size
             else:
-                self._memory_bytes -= len(frame.data)
-            frame.data = None
+                frame.data, self._memory_bytes = None, self._memory_bytes - size
 
     def _lose_frame(self, frame: Frame, cause: str) -> None:
-        """A batch is lost. Of one that holds very much, or that a dead process left, only its bytes are known."""
+        """A batch is lost, which counts once."""
+        if frame.slip is None:
+            frame.slip = self._slip_of(frame, cause)
+            self.given_up += 1
+        self._losses.settle(frame.slip)
+
+    def _slip_of(self, frame: Frame, cause: str) -> Slip:
+        """What a batch held. Of one that holds very much, or that a dead process left, only its bytes are known."""
         if frame.delivery is not None:  # divided, and some of it is committed
-            for part in frame.delivery.left:
-                self._lose_data(part, cause)
-            return
-        if frame.held is None:
-            try:
-                self._lose_data(frame.read(), cause)
-            except OSError:
-                self.given_up += 1
-                self._losses.add(cause, 1)
-                self._losses.tell_again(frame.losses)
-            return
-        self.given_up += 1
-        for run_id, step_id, n in frame.held:
-            self._losses.add(cause, n, run_id, step_id)
-        self._losses.tell_again(frame.losses)
+            return _slip_of(frame.delivery.left, cause)
+        if frame.held is not None:
+            lost = [Loss(run_id=run_id, step_id=step_id, cause=cause, n=n) for run_id, step_id, n in frame.held if n]
+            return Slip(lost, again=frame.losses)
+        try:
+            return _slip_of([frame.read()], cause)
+        except OSError:
+            return Slip([Loss(run_id="", cause=cause, n=1)], again=frame.losses)
 
     def _lose_data(self, data: bytes, cause: str) -> None:
         """A batch of which nothing but its bytes is known is lost."""
         self.given_up += 1
-        held = contents(data)
-        if held is None:
-            self._losses.add("damaged", 1)
-        for one in held or ():
-            if one.loss is not None:
-                self._losses.tell_again([one.loss])
-            else:
-                self._losses.add(cause, len(one.ops), one.run_id, one.step_id)
+        self._losses.settle(_slip_of([data], cause))
 
     def adopt(self) -> list[Frame]:
         """The batches of the next segment that a dead process left."""
@@ -215,3 +215,19 @@ class Outbox:
         """In a forked child: the files are the parent's."""
         if self._spool is not None:
             self._spool.abandon()
+
+
+def _slip_of(parts: Iterable[bytes], cause: str) -> Slip:
+    """What packed batches held, to be counted as lost."""
+    lost: list[Loss] = []
+    again: list[Loss] = []
+    for data in parts:
+        held = contents(data)
+        if held is None:
+            lost.append(Loss(run_id="", cause="damaged", n=1))
+        for one in held or ():
+            if one.loss is not None:
+                again.append(one.loss)
+            elif one.ops:
+                lost.append(Loss(run_id=one.run_id, step_id=one.step_id, cause=cause, n=len(one.ops)))
+    return Slip(lost, again)

@@ -80,8 +80,11 @@ class Segment:
         self._disk = disk
         self._fd = fd
 
-    def append(self, seq: int, data: bytes, now: float) -> int:
-        """Add a batch; returns where it begins. Raises OSError, and then the file is as it was."""
+    def write(self, seq: int, data: bytes) -> tuple[int, int]:
+        """Write a batch at the end; returns where it begins and ends. Raises OSError, and then the file is as it was.
+
+        It is overwritten by the next one unless `size` says that it is there.
+        """
         frame = framed(seq, data)
         offset = self.size
         # failpoint: spool.before_write
@@ -89,11 +92,7 @@ class Segment:
         if written != len(frame):
             self._disk.truncate(self._fd, offset)
             raise OSError(NO_SPACE, "the spool's disk is full")
-        self.size = offset + written
-        self.waiting += 1
-        if self.unsynced_since is None:
-            self.unsynced_since = now
-        return offset + _HEADER.size
+        return offset + _HEADER.size, offset + written
 
     def read(self, offset: int, length: int, crc: int) -> bytes:
         """A batch's bytes. Raises OSError where they are not there as they were."""

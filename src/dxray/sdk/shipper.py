@@ -66,10 +66,14 @@ class Shipper:
     # -- what the channel asks -------------------------------------------------------------------
 
     def submit(self, frame: Frame) -> None:
-        """Take a batch."""
+        """Take a batch; once, should somebody interrupt this and it be called again."""
         with self._changed:
-            (self._backlog if self._failures else self._fresh).append(frame)
+            if frame.taken:
+                return
+            again = frame in self._outstanding
             self._outstanding.add(frame)
+            if not (again and (frame in self._fresh or frame in self._backlog)):
+                (self._backlog if self._failures else self._fresh).append(frame)
             if not self._threads:
                 self._spawn()
             elif len(self._fresh) > 1:
@@ -158,6 +162,7 @@ class Shipper:
             transport = Transport(self._settings.api_url, self._settings.api_key, read_s=left)
             with self._changed:
                 frame = queue.popleft()
+                frame.taken = True
                 self._in_flight += 1
             self._ship_one(transport, frame)
             transport.close()
@@ -171,6 +176,7 @@ class Shipper:
                 while not self._stopped and not self._may_look():
                     frame, pause = self._ready()
                     if frame is not None:
+                        frame.taken = True
                         self._in_flight += 1
                         self._help()
                         return frame

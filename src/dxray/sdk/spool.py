@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from zlib import crc32
 
 from dxray.sdk.disk import Disk
+from dxray.sdk.losses import Slip
 from dxray.sdk.segment import Segment, framed, scan
 from dxray.wire.records import Loss
 
@@ -48,6 +49,8 @@ class Frame:
     crc: int = 0
     data: bytes | None = None
     delivery: Delivery | None = None  # of one that is too large, and sent in parts
+    taken: bool = False  # a thread has begun to send it
+    slip: Slip | None = None  # of its loss
 
     def read(self) -> bytes:
         """The batch. Raises OSError when its file is gone."""
@@ -81,9 +84,12 @@ class Spool:
         if not self.has_room(len(data)):
             raise SpoolFull(f"the spool holds {self.held_bytes()} bytes already")
         segment = self._segment(len(data))
-        frame.offset = segment.append(frame.seq, data, time.monotonic())
         frame.crc = crc32(data)
-        frame.segment = segment
+        frame.offset, end = segment.write(frame.seq, data)
+        if segment.unsynced_since is None:
+            segment.unsynced_since = time.monotonic()
+        # In one line: no interrupt comes between, and what it comes before is written once more, to the same place.
+        frame.segment, segment.size, segment.waiting = segment, end, segment.waiting + 1
 
     def has_room(self, more: int) -> bool:
         """Whether a batch of so many bytes fits under the cap."""

@@ -7,14 +7,14 @@ from itertools import compress
 from typing import Any
 
 from dxray.sdk import wide
-from dxray.sdk.choices import as_score, choices_of
+from dxray.sdk.choices import choices_of
 from dxray.sdk.chunk import NOTE
 from dxray.sdk.fields import now_us
 from dxray.sdk.guard import guard
 from dxray.sdk.ledger import Ledger
 from dxray.sdk.mending import LENGTH_LIMIT
 from dxray.sdk.rules import NeverPasses, Predicate, RuleSet, StepRule
-from dxray.sdk.values import as_count, as_optional_text, as_text, id_text, is_cut, json_text, plain
+from dxray.sdk.values import as_count, as_optional_text, as_score, as_text, id_text, is_cut, json_text, plain
 from dxray.wire.records import Decision, Op
 
 _copy = dict.copy
@@ -120,17 +120,12 @@ class Step(Ledger):
             winners, _, _ = choices_of(selected, self._lost)
             points = as_score(score)
             named = [as_text(winner) for winner in winners[:LENGTH_LIMIT]]
-            ids, scores, reasons = choices_of(alternatives, self._lost)
-            given = zip(ids[: LENGTH_LIMIT + 1], scores, reasons, strict=False)
-            offered, marks = json_text([{"id": i, "score": s, "reason": why} for i, s, why in given])
-            self._lost("truncated", len(winners) > LENGTH_LIMIT or is_cut(marks))  # of the choice; the rows are whole
-            if ids and winners:
-                won = set(map(id_text, winners))
-                lost = [id_text(i) not in won for i in ids]
-                ids, scores, reasons = (list(compress(column, lost)) for column in (ids, scores, reasons))
-            self._add_all(Op.OUTRANKED, ids, reasons, scores)
             alone = points if len(winners) == 1 else None
             self._add_all(Op.SELECTED, winners, [reason] * len(winners), [alone] * len(winners))
+            self._lost("truncated", len(winners) > LENGTH_LIMIT)  # of the choice; the rows are whole
+            offered: str | None = None
+            with guard, self._counting_loss(1):  # they cost nobody but themselves
+                offered = self._offer(alternatives, winners)
             self._decisions = [
                 *self._decisions,
                 Decision(
@@ -274,6 +269,19 @@ class Step(Ledger):
             self._output_count = as_count(count)
 
     # -- what is not the common case --------------------------------------------------------------
+
+    def _offer(self, alternatives: Iterable[Any] | None, winners: list[Any]) -> str:
+        """The alternatives of a choice are outranked, but for who won; all of them as JSON text."""
+        ids, scores, reasons = choices_of(alternatives, self._lost)
+        given = zip(ids[: LENGTH_LIMIT + 1], scores, reasons, strict=False)
+        offered, marks = json_text([{"id": i, "score": s, "reason": why} for i, s, why in given])
+        self._lost("truncated", is_cut(marks))
+        if ids and winners:
+            won = set(map(id_text, winners))
+            lost = [id_text(i) not in won for i in ids]
+            ids, scores, reasons = (list(compress(column, lost)) for column in (ids, scores, reasons))
+        self._add_all(Op.OUTRANKED, ids, reasons, scores)
+        return offered
 
     def _decided_by(self, op: int, item_id: Any, reason: Any, evidence: Any, by: str) -> None:
         """A row and its note, in one step, so that no other thread's row comes between."""

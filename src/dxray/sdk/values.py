@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
+from dxray.sdk.guard import guard
 from dxray.sdk.mending import TEXT_LIMIT, TOTAL_LIMIT, Mender
 
 VALUE_LIMIT = TEXT_LIMIT  # bytes of one value
@@ -159,6 +160,17 @@ def id_text(item_id: Any) -> str:
 def as_optional_text(value: Any) -> str | None:
     """As `as_text`; None stays None."""
     return None if value is None else as_text(value)
+
+
+def as_score(score: Any) -> float | None:
+    """A score as a number; None where it is none."""
+    if score is None or type(score) is float:
+        return score
+    try:
+        return float(score)
+    except Exception as error:
+        guard.caught(error)
+        return None
 
 
 def as_count(value: Any, limit: int = 2**63 - 1) -> int:

@@ -6,17 +6,18 @@ NumPy and Arrow are recognised by name and never imported: an array's buffer tra
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping
-from itertools import repeat
+from collections.abc import Callable, Iterable, Mapping
+from enum import Enum
+from itertools import islice, repeat
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from dxray.sdk.capture import FULL_EVENTS
 from dxray.sdk.chunk import RECORD_LIMIT, encode, mend_value, split, value_size
 from dxray.sdk.fields import now_us
-from dxray.sdk.guard import HANDLER_S
+from dxray.sdk.guard import HANDLER_S, guard
 from dxray.sdk.mending import Mender
-from dxray.sdk.values import SCALARS, VALUE_LIMIT, plain
+from dxray.sdk.values import SCALARS, VALUE_LIMIT, as_score, as_text, id_text, plain
 from dxray.wire.records import Events, Op
 
 if TYPE_CHECKING:
@@ -27,27 +28,18 @@ BLOCK_BYTES = 4 * 1024 * 1024  # and about so much of memory, where they are lar
 
 _LISTS = (list, tuple)
 _COLLECTIONS = {list, tuple, dict, set, frozenset}
+_SECOND = {Op.PRODUCED: "name", Op.SCORED: "score"}  # what the second column is
 
 
 def record(step: Ledger, op: int, ids: Any, a: Any, evidence: Mapping[str, Any] | None) -> None:
     """Record `op` for all of `ids`; `a` is one value for all, or a column.
 
-    Raises ValueError where columns differ in length, TypeError for what is no column; the guard
-    around the caller counts it, and the step what it lost.
+    Raises TypeError for ids that are no column; the guard around the caller counts it, and the step what it lost.
     """
-    try:
-        ids = _sized(ids)
-    except Exception:
-        step._lost("not_recorded", 1)  # how many they would have been, nobody knows
-        raise
+    ids, a, columns = _taken(step, op, ids, a, evidence)
     n = len(ids)
     done = 0
     try:
-        columns = {} if evidence is None else {str(key): _sized(column) for key, column in evidence.items()}
-        a = _sized(a) if a is not None and not isinstance(a, str | int | float) else a
-        for name, column in (("the second column", a if _is_column(a) else ids), *columns.items()):
-            if len(column) != n:
-                raise ValueError(f"{name} has {len(column)} values for {n} items")
         step._spill_all()  # what was recorded before comes first
         held = size_of(ids) + size_of(a) + sum(map(size_of, columns.values()))
         block = max(1, min(BLOCK, n * BLOCK_BYTES // (held + 1)))
@@ -67,27 +59,82 @@ def rows_of(
     step: Ledger, ids: Any, names: Any, evidence: Mapping[str, Any] | None
 ) -> list[tuple[Any, Any, dict[str, Any] | None]]:
     """Id, name and facts of each item. Raises as `record` does, and counts what is lost by it."""
+    ids, names, columns = _taken(step, Op.PRODUCED, ids, names, evidence)
+    n = len(ids)
+    with step._counting_loss(n):
+        read = _each(step, columns, n, listed)
+        named = listed(names) if _is_column(names) else [names] * n
+        facts: list[Any] = [dict(zip(read, row, strict=True)) for row in zip(*read.values(), strict=True)]
+        return list(zip(listed(ids), named, facts if read else [None] * n, strict=True))
+
+
+def _taken(
+    step: Ledger, op: int, ids: Any, a: Any, evidence: Mapping[str, Any] | None
+) -> tuple[Any, Any, dict[str, Any]]:
+    """Ids, second column and evidence, all of one length. What is no column of that length is left out, and counted."""
     try:
         ids = _sized(ids)
+        n = len(ids)
     except Exception:
-        step._lost("not_recorded", 1)
+        step._lost("not_recorded", 1)  # how many they would have been, nobody knows
         raise
+    given: dict[str, Any] = {}
     try:
-        columns = {str(key): listed(_sized(column)) for key, column in (evidence or {}).items()}
-        named = listed(_sized(names)) if _is_column(names) else [names] * len(ids)
-        facts: list[Any] = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-        return list(zip(listed(ids), named, facts if columns else [None] * len(ids), strict=True))
-    except Exception:
-        step._lost("not_recorded", len(ids))
-        raise
+        given = {} if evidence is None else {id_text(key): column for key, column in evidence.items()}
+    except Exception as error:  # it has no columns
+        guard.caught(error)
+        step._left_out("evidence", n)
+    columns = _each(step, given, n, lambda column: _of_length(n, column))
+    name = _SECOND.get(op, "reason")
+    if _is_column(a):
+        a = _each(step, {name: a}, n, lambda column: _of_length(n, column)).get(name)
+    elif a is not None and not isinstance(a, str | int | float):
+        a = as_score(a) if op == Op.SCORED else _text_for_all(a)
+    return ids, a, columns
+
+
+def _each(step: Ledger, columns: Mapping[str, Any], n: int, read: Callable[[Any], Any]) -> dict[str, Any]:
+    """Each of the columns, read; without those that cannot be, which the `n` items are recorded without."""
+    found: dict[str, Any] = {}
+    for name, column in columns.items():
+        try:
+            found[name] = read(column)
+        except Exception as error:
+            guard.caught(error)
+            step._left_out(name, n)
+    return found
+
+
+def _of_length(n: int, column: Any) -> Any:
+    if not hasattr(column, "__len__"):
+        column = list(islice(column, n + 1))  # it may have no end
+    column = _sized(column)
+    if len(column) != n:
+        raise ValueError(f"a column has {len(column)} values for {n} items")
+    return column
+
+
+def _text_for_all(a: Any) -> str:
+    if isinstance(a, Enum):
+        return as_text(a.value if isinstance(a.value, str | int | float) else a.name)
+    return as_text(a)
 
 
 def _is_column(a: Any) -> bool:
-    return a is not None and not isinstance(a, str | int | float)
+    kind = type(a)
+    if kind in _LISTS:
+        return True
+    if issubclass(kind, str | int | float | bytes | bytearray):
+        return False
+    known = set[str]().union(*map(vars, kind.__mro__))  # of the type: an enum's members have no methods of its class
+    return "__iter__" in known or {"__len__", "__getitem__"} <= known
 
 
 def _put(step: Ledger, op: int, ids: Any, a: Any, columns: dict[str, Any]) -> None:
     n = len(ids)
+    if _is_column(a):
+        name = _SECOND.get(op, "reason")
+        a = _each(step, {name: a}, n, column_of).get(name)
     event = Events(
         run_id=step._run.run_id,
         step_id=step.step_id,
@@ -95,7 +142,7 @@ def _put(step: Ledger, op: int, ids: Any, a: Any, columns: dict[str, Any]) -> No
         at=now_us(),
         ops=bytes((op,)) * n,
         ids=column_of(ids),
-        a=column_of(a) if _is_column(a) else a,
+        a=a,
         p=step._sampler.p if step._sampler is not None else None,
     )
     if columns and step._sampler is not None:
@@ -109,9 +156,8 @@ def _put(step: Ledger, op: int, ids: Any, a: Any, columns: dict[str, Any]) -> No
         event.kept = {number: cause for number, cause in enumerate(causes) if cause not in (None, "chance")}
         event.wide_rows = rows
         picked = itemgetter(*rows) if len(rows) > 1 else lambda column: [column[number] for number in rows]
-        columns = {key: list(picked(listed(column))) for key, column in columns.items()}
-    if columns:
-        event.wide = {key: column_of(column) for key, column in columns.items()}
+        columns = _each(step, columns, n, lambda column: list(picked(listed(column))))
+    event.wide = _each(step, columns, n, column_of) or None
     if not step._lock.acquire(timeout=HANDLER_S):  # a signal's handler has interrupted the thread that holds it
         raise RuntimeError("the step is being recorded to by the code that was interrupted")
     try:
