@@ -366,6 +366,22 @@ def test_a_choice_without_scores_may_go_by_the_rank_before_it(api: TestClient) -
     assert found["faults"][0]["unknown"]["detail"].endswith("whether choose goes by these scores is not recorded")
 
 
+@pytest.mark.parametrize("said", [{}, {"input_count": 2}, {"events": [{"item_id": "w", "outcome": "accepted"}]}])
+def test_a_rank_of_which_no_scores_arrived_may_have_made_the_order(api: TestClient, said: dict[str, Any]) -> None:
+    steps = [
+        {"name": "search", "step_type": "retrieve", "events": produced("w", "a")},
+        {"name": "rank", "step_type": "rank"} | said,
+        {"name": "choose", "step_type": "select", "input_count": 2} | choice("w", w=0.9, a=0.1),
+    ]
+    answer = api.post("/runs", json={"run_id": "r", "pipeline": "p", "input": {"ask": "case"}, "steps": steps})
+    assert answer.status_code == 201, answer.text
+    label(api, "expected", "a")
+    found = blame(api)
+    assert [one for one in found["faults"] if one["earliest"]] == []
+    assert {one["unknown"]["cause"] for one in found["faults"]} == {"not_recorded"}
+    assert "whether a step before it is to blame is not known" in found["sentence"]
+
+
 def test_a_pipeline_that_is_not_there_is_said(api: TestClient) -> None:
     post(api)
     found = blame(api, pipeline="P")

@@ -128,6 +128,38 @@ def test_a_limit_that_changed_is_another_version_of_the_same_rule(api: TestClien
     assert by_reason(rules(api))["poor"]["drift"]["changed"] is False
 
 
+def limited(api: TestClient, *limits: Any, op: str = "==") -> str:
+    """The sentence about a rule that had these limits, one a run, and that everything passed."""
+    for limit in limits:
+        with testing.capture() as captured:
+            with XRay("p").run(input=1) as run, run.step("keep", step_type="filter") as step:
+                step.require("kind", op, limit, reason="kind").passes("a", "red" if op == "not_in" else limit)
+            send(api, captured)
+    return str(rules(api)["sentence"])
+
+
+def test_the_sentence_shows_a_limit_that_is_an_empty_text(api: TestClient) -> None:
+    assert 'kind == "" in keep never dropped anything' in limited(api, "")
+
+
+def test_the_sentence_shows_an_empty_text_and_an_empty_list_among_limits(api: TestClient) -> None:
+    assert 'kind not in blue, "" in keep' in limited(api, ["blue", ""], op="not_in")
+    assert 'kind not in [] (the last of 2 limits, after blue, "") in keep' in limited(api, [], op="not_in")
+
+
+@pytest.mark.parametrize(
+    ("limits", "said"),
+    [
+        ((3, 9, 5), "kind == 5 (the last of 3 limits from 3 to 9) in keep"),
+        (("case", "", "cover"), 'kind == cover (the last of 3 limits, after case, "") in keep'),
+        (tuple(range(12)), "kind == 11 (the last of 12 limits) in keep"),
+        ((4, 4), "kind == 4 in keep"),
+    ],
+)
+def test_the_sentence_says_that_a_limit_varied(api: TestClient, limits: tuple[Any, ...], said: str) -> None:
+    assert said in limited(api, *limits)
+
+
 def test_one_run_says_nothing_of_change(api: TestClient) -> None:
     ran(api, FOUR)
     row = by_reason(rules(api))["dear"]

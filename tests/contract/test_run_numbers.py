@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dxray.server.errors import Invalid
 from dxray.server.filters import Clause
 from dxray.server.ingest import Ingest
 from dxray.server.posted import read
@@ -37,6 +38,18 @@ def test_every_id_has_one_number_that_fits(ids: list[str]) -> None:
     assert table["run_no"].to_pylist() == [run_no(one) for one in table["run_id"].to_pylist()]
     assert all(span(ids)["lo"] <= run_no(one) <= span(ids)["hi"] for one in ids)
     assert all(-(2**63) <= number < 2**63 for number in table["run_no"].to_pylist())
+
+
+@pytest.mark.parametrize("clause", [Clause("run_id", "==", "\ud800"), Clause("run_id", "in", ["a", "b\udfff"])])
+def test_half_a_character_is_no_id(clause: Clause) -> None:
+    store = DuckStore()
+    try:
+        for source in ("runs", "steps", "events"):
+            with pytest.raises(Invalid, match="half a character") as error:
+                store.project("p").select(source, ["run_id"], [clause])
+            assert error.value.field == "run_id"
+    finally:
+        store.close()
 
 
 @pytest.mark.parametrize("kind", ["generated", "own", "mixed"])

@@ -179,7 +179,7 @@ def test_what_the_server_says_to_do_is_said_as_it_is_typed(
 def test_a_pipeline_that_is_not_there_is_told_with_the_nearest(
     run: Run, httpserver: HTTPServer, words: list[str]
 ) -> None:
-    httpserver.expect_request("/whatif").respond_with_json({"detail": "there are no such runs"}, status=422)
+    httpserver.expect_request("/whatif").respond_with_json({"detail": "there are no such runs"}, status=404)
     httpserver.expect_request("/explain").respond_with_json({"runs_a": 0, "runs_b": 0})
     httpserver.expect_request("/pipelines").respond_with_json({"pipelines": [{"pipeline": "shop"}]})
     said = "dxray: no run of a pipeline shp is recorded; did you mean shop?\n"

@@ -30,6 +30,15 @@ def test_every_word_of_the_example_becomes_a_clause() -> None:
     ]
 
 
+@pytest.mark.parametrize("text", ['run_id:"\ud800"', "pipeline:p \udfff", "input.\udc80:1", "-status:\ud83d"])
+def test_half_a_character_is_refused(text: str) -> None:
+    with pytest.raises(FilterError, match="half a character") as error:
+        parse(text, RUNS)
+    assert error.value.field == "q"
+    assert error.value.fix is not None
+    assert parse("😀", RUNS) == [Clause(RUNS.texts, "contains", "😀")]
+
+
 def test_bare_words_are_searched_for_in_the_texts() -> None:
     assert parse('laptop "phone case"', RUNS) == [
         Clause(RUNS.texts, "contains", "laptop"),

@@ -67,7 +67,7 @@ def whatif(
             of: dict[str, Any] = {"pipeline": pipeline, "since": since, "until": until, "q": q}
             answer = client.whatif(set=limits, disable=disabled or (), sweep=swept, step=step, **of)
         except ClientError as error:
-            if error.status == 422 and pipeline is not None:
+            if error.status == 404 and pipeline is not None:
                 check_pipeline(client, pipeline)
             raise
     if as_json:

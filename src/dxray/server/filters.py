@@ -81,6 +81,7 @@ _FLIPPED: dict[str, ClauseOp] = {"<": ">=", "<=": ">", ">": "<=", ">=": "<"}
 _AGE = re.compile(r"(\d{1,9})(s|m|h|d|w)")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _LONGEST = 4_096
+_HALF = re.compile(r"[\ud800-\udfff]")  # of a pair of surrogates; no store can hold one alone
 _MICROS = 1_000_000
 
 
@@ -88,6 +89,13 @@ def terms(text: str) -> Iterator[Term]:
     """The words of a filter. Raises `FilterError` at the first that cannot be read."""
     if len(text) > _LONGEST:
         raise FilterError(f"the filter has {len(text)} characters", field="q", fix=f"at most {_LONGEST}")
+    half = _HALF.search(text)
+    if half is not None:
+        raise FilterError(
+            f"the filter cannot be read at {half[0]!r}: that is half a character",
+            field="q",
+            fix="write the whole character, as UTF-8",
+        )
     at = 0
     while at < len(text):
         if text[at].isspace():

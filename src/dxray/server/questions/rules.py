@@ -13,6 +13,7 @@ from dxray.server.errors import Invalid, nearest
 from dxray.server.filters import Clause
 from dxray.server.reasoning.attempts import without_superseded
 from dxray.server.reasoning.clusters import Share, differ, share_of
+from dxray.server.reasoning.limits import is_number
 from dxray.server.reasoning.pipeline_names import no_such_pipeline, pipelines_like
 from dxray.server.reasoning.rule_health import (
     Health,
@@ -29,7 +30,7 @@ from dxray.server.reasoning.rule_health import (
     versions,
 )
 from dxray.server.reasoning.selection import equal, period, runs_where
-from dxray.server.reasoning.sentences import rule_text, shown
+from dxray.server.reasoning.sentences import limit_text, rule_text, shown
 from dxray.server.reasoning.shown import parsed, when
 from dxray.server.store.base import Reader, Value
 
@@ -39,6 +40,7 @@ _FIELDS = 8  # of the evidence that are read at once
 _POINTS = 12  # of a rule's course in time, at most
 _VERSIONS = 10  # shown
 _REASONS = 20
+_NAMED = 4  # limits of one rule that are no numbers, in a sentence
 _OF_RULE = ("number", "rule_id", "field", "op", "threshold", "reason", "evaluated", "failed", "uncomparable", "at")
 _MINUTE = 60_000_000
 _WIDTHS = tuple(_MINUTE * one for one in (1, 10, 60, 360, 1_440, 10_080, 43_200, 525_600))
@@ -443,9 +445,23 @@ def _look(row: Mapping[str, Any]) -> str:
     also = f"{alone:,} of them by" if alone < near["failed"] else "by"
     also = f"{also} no other rule that is known" if alone else "all of them by other rules too"
     return (
-        f"Look first at {rule_text(row)} in {shown(row['step_name'])}: it failed {of}, "
+        f"Look first at {_text(row)} in {shown(row['step_name'])}: it failed {of}, "
         f"{near['failed']:,} of these within {near['within']:.4g} of the limit, {also}."
     )
+
+
+def _text(row: Mapping[str, Any]) -> str:
+    """The rule; where its limit varied, its counts are of all the limits it had, so that is said."""
+    many = row["thresholds"]
+    if many == 1:
+        return rule_text(row)
+    limits = [one["threshold"] for one in row["drift"]["versions"]] if row["drift"] is not None else []
+    span = ""
+    if len(limits) == many and all(map(is_number, limits)):
+        span = f" from {shown(min(limits))} to {shown(max(limits))}"
+    elif len(limits) == many <= _NAMED:
+        span = f", after {', '.join(map(limit_text, limits[:-1]))}"
+    return f"{rule_text(row)} (the last of {many:,} limits{span})"
 
 
 def _nothing_close(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -465,7 +481,7 @@ def _idle(rows: Sequence[Mapping[str, Any]]) -> str:
     ):
         some = [row for row in rows if row[name]]
         if len(some) == 1:
-            said.append(f"{rule_text(some[0])} in {shown(some[0]['step_name'])} {one}")
+            said.append(f"{_text(some[0])} in {shown(some[0]['step_name'])} {one}")
         elif some:
             said.append(f"{len(some)} rules {more}")
     return f"{'; '.join(said)}." if said else ""

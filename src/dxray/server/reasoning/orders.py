@@ -2,7 +2,8 @@
 
 A step that only repeats what another scored adds no verdict of its own: where all items at a choice have the scores
 that a step before gave them, that step made the order. Where the choice gives no scores, and takes those that the step
-scored highest, it may have; where it scores otherwise in another order, it has not.
+scored highest, it may have; where it scores otherwise in another order, it has not. A step that ranks, and of which no
+score of any of these items arrived, may have made it too, whatever else it recorded.
 """
 
 from __future__ import annotations
@@ -82,8 +83,11 @@ def made_by(run: Recorded, end: Stage) -> tuple[Stage, Unknown | None]:
         if why is not None:
             return stage, why
     for stage in stages:
-        if stage.silent and stage.type == "rank":
-            detail = f"{stage.name} recorded no scores, and may have made the order by which {end.name} chose"
+        if stage.type == "rank" and items.isdisjoint(run.scores(stage.step_id)):
+            detail = (
+                f"{stage.name} recorded no scores of what {end.name} chose from, and may have made the order by which "
+                f"{end.name} chose"
+            )
             return end, Unknown("not_recorded", detail, f"call step.score(item_id, score) in {stage.name}")
     return end, None
 

@@ -52,7 +52,14 @@ def title(item: Answer) -> str:
 
 def rule_text(rule: Answer) -> str:
     """`price <= 100`."""
-    return f"{rule['field']} {rule['op'].replace('_', ' ')} {shown(rule['threshold'])}"
+    return f"{rule['field']} {rule['op'].replace('_', ' ')} {limit_text(rule['threshold'])}"
+
+
+def limit_text(limit: Any) -> str:
+    """A limit in a sentence: as `shown`, but a text that would not be seen stands in quotes."""
+    if isinstance(limit, list):
+        return shown([limit_text(one) for one in limit]) if limit else "[]"
+    return shown(f'"{limit}"' if isinstance(limit, str) and not limit.strip() else limit)
 
 
 def _selected(answer: Answer, notes: Notes) -> str:

@@ -13,14 +13,23 @@ from collections.abc import Iterable
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from dxray.server.errors import Invalid
 from dxray.wire.columns import row_key
 
 _GENERATED = re.compile(r"run_[0-9a-f]{32}")
 
 
 def run_no(run_id: str) -> int:
-    """The first 60 bits of a generated id: its milliseconds, and some of its chance. Of another id a hash."""
-    return int(run_id[4:19], 16) if _GENERATED.fullmatch(run_id) else row_key(run_id)
+    """The first 60 bits of a generated id: its milliseconds, and some of its chance. Of another id a hash.
+
+    Raises `Invalid` for what is no text that a store could hold.
+    """
+    if _GENERATED.fullmatch(run_id):
+        return int(run_id[4:19], 16)
+    try:
+        return row_key(run_id)
+    except UnicodeEncodeError:
+        raise Invalid(f"{run_id!r} is no id of a run: a part of it is half a character", field="run_id") from None
 
 
 def numbered(table: pa.Table) -> pa.Table:
