@@ -16,7 +16,7 @@ export UV_PROJECT_ENVIRONMENT := $(VENV)
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock demo test ui types screenshots faults faults-long fuzz oracles lint fmt bench-sdk bench-ingest bench-query clean
+.PHONY: help setup lock demo test ui types screenshots faults faults-long fuzz oracles lint fmt bench-sdk bench-ingest bench-query bench-page clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -51,8 +51,8 @@ $(PAGE): $(MODULES) ui/index.html ui/package.json ui/tsconfig.json ui/vite.confi
 types: setup $(MODULES) ## After a change of the API: ui/openapi.json, and the types that the page has of it
 	cd ui && npm run types
 
-screenshots: setup $(PAGE) ## Every screen with the demo's runs: light, dark and as wide as a phone, in build/screenshots
-	$(BIN)/python ui/screenshots.py
+screenshots: setup $(PAGE) ## Every screen, and hostile runs: light, dark and as wide as a phone, in build/screenshots
+	$(BIN)/pytest -q tests/e2e/test_page_screens.py tests/e2e/test_page_hostile.py
 
 $(MODULES): ui/package-lock.json
 	cd ui && npm ci --no-audit --no-fund --silent
@@ -92,6 +92,9 @@ bench-sdk: setup ## What a call costs the pipeline
 
 bench-ingest: setup ## Events per second from a client to queryable, memory, bytes on disk
 	$(BIN)/python -m bench.ingest $(ARGS)
+
+bench-page: setup $(PAGE) ## How the web page feels with 10,000 runs, and a run of 100,000 items
+	$(BIN)/python -m bench.page $(ARGS)
 
 bench-query: setup ## How long questions take on a filled store
 	$(BIN)/python -m bench.query $(ARGS)

@@ -27,6 +27,7 @@ from dxray.wire.answers import (
     Run,
     Runs,
     Stability,
+    StepItems,
     Steps,
     View,
     Views,
@@ -127,6 +128,35 @@ class Client(Connection):
             if following is None or following == cursor:
                 return
             cursor = following
+
+    def step_items(
+        self,
+        run_id: str,
+        step_id: str,
+        *,
+        outcome: str | None = None,
+        reason: str | None = None,
+        q: str | None = None,
+        sort: str | None = None,
+        limit: int | None = None,
+        offset: int | None = None,
+    ) -> StepItems:
+        """A page of the items of a step, those that the run selected first.
+
+        `sort`: `item_id`, `name`, `outcome`, `reason`, `score`, `rank` or `evidence.KEY`, with a `-` in front for the
+        highest first. `q` is a filter such as `evidence.price:>100` or words of a name.
+        """
+        return self._ask(
+            StepItems,
+            self._run_path(run_id) + "/items",
+            step_id=step_id,
+            outcome=outcome,
+            reason=reason,
+            q=q,
+            sort=sort,
+            limit=limit,
+            offset=offset,
+        )
 
     def pipelines(self) -> list[Pipeline]:
         """The pipelines, with their health."""

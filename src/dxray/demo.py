@@ -82,6 +82,9 @@ SHELVES = [
 BRANDS = ["Alder", "Birk", "Corvo", "Dune", "Elm & Oak", "Fjord", "Gale", "Holm", "Ibis", "Juno", "Kite", "Lumo"]
 LOOKS = ["Slim", "Clear", "Rugged", "Matte", "Foldable", "Aluminium", "Walnut", "Soft", "Shockproof", "Light", "Travel"]
 
+# One thing that people ask for by its name: a phone case, a little too badly rated to pass.
+OWN_TITLES = {30: "Phone Case Model 31"}
+
 # What a keyword finds: any title with this word. Search indexes are generous.
 KEYWORDS = {
     "iphone 15 case": "case",
@@ -98,9 +101,10 @@ def catalogue() -> list[Product]:
     products: list[Product] = []
     for kind, count, title, category, left_out, price, rating in SHELVES:
         for _ in range(count):
+            drawn = title.format(brand=chance.choice(BRANDS), look=chance.choice(LOOKS))
             product = Product(
                 id=f"B{len(products):04d}",
-                title=title.format(brand=chance.choice(BRANDS), look=chance.choice(LOOKS)),
+                title=OWN_TITLES.get(len(products), drawn),
                 kind=kind,
                 category=None if chance.random() * 100 < left_out else category,
                 price=round(chance.uniform(*price), 2),

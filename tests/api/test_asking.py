@@ -55,6 +55,7 @@ def test_runs_are_newest_first_in_pages(filled: TestClient) -> None:
         ({"q": 'LAPTOP "laptop 1"'}, ["other-1"]),
         ({"q": "step:filter rejection_rate:>0.9"}, ["other-0"]),
         ({"q": "step:select_best"}, ["stands"]),
+        ({"q": "reason:price_too_high step:filter"}, ["stands"]),
         ({"q": "input.nothing:1"}, []),
         ({"q": "label:bad"}, []),
         ({"q": "-label:bad pipeline:other status:failed"}, ["other-2"]),

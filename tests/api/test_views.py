@@ -186,6 +186,9 @@ def test_a_view_stands_for_its_words(asked: TestClient) -> None:
     assert [(step["run_id"], step["step_name"]) for step in steps] == [("stands", "filter_candidates")]
 
 
+_OF_ITEMS = "/runs/{run_id}/items"  # views are of runs and steps
+
+
 def test_every_filter_knows_views(asked: TestClient) -> None:
     """Whatever takes a filter in its address fills views in; a body's is tried where its question is tested."""
     took = []
@@ -194,6 +197,8 @@ def test_every_filter_knows_views(asked: TestClient) -> None:
             parameters = operation.get("parameters", [])
             for name in [one["name"] for one in parameters if one["in"] == "query" and one["name"].endswith("q")]:
                 others = {one["name"]: "x" for one in parameters if one.get("required") and one["name"] != name}
+                if path == _OF_ITEMS:
+                    continue
                 answer = asked.request(method, path.format(**others), params={**others, name: "view:bth"})
                 assert answer.status_code == 422, (path, answer.text)
                 assert answer.json()["fix"] == "did you mean 'both'?", (path, answer.text)

@@ -197,7 +197,10 @@ def test_what_cannot_be_asked_is_refused_with_what_can(api: TestClient) -> None:
     assert refused(api, {"reason": REASON})["field"] == "changes.0"
     assert refused(api, cap(9, disable=True))["field"] == "changes.0"
     assert refused(api, cap(9, treshold=9))["fix"] == "did you mean 'threshold'?"
-    assert refused(api, cap(9), q="pipeline:nothing")["detail"] == "there are no such runs"
+    twice = refused(api, cap(9), {"reason": REASON, "disable": True})
+    assert (twice["field"], twice["status"]) == ("changes.1", 422)
+    assert twice["detail"] == f"'{REASON}' is changed twice: to 9 and switched off"
+    assert refused(api, cap(9, step_name="keep"), cap(8))["field"] == "changes.1"
     assert refused(api, cap(9), since="often")["field"] == "since"
     assert refused(api, sweep={"reason": REASON, "from": 1, "to": 2, "points": 1})["field"] == "sweep.points"
     assert api.post("/whatif", content=b"{").status_code == 400
@@ -213,6 +216,29 @@ def test_a_rule_that_is_no_number_is_no_sweep(api: TestClient) -> None:
     assert ask(api, {"reason": "kind", "threshold": ["case", "stand"]})["flipped"] == [1, 1]
     assert ask(api, {"reason": "kind", "threshold": ["cover"]})["flipped"] == [0, 0]
     assert refused(api, {"reason": "kind", "threshold": "case"})["field"] == "changes.0.threshold"
+
+
+def test_of_no_runs_nothing_is_said(api: TestClient) -> None:
+    record(api)
+    assert refused(api, cap(9), q="pipeline:nothing", status=404)["detail"] == "there are no such runs"
+    missing = refused(api, cap(9), pipeline="ship", status=404)
+    assert (missing["field"], missing["detail"]) == ("pipeline", "no run of a pipeline 'ship' is recorded")
+    assert missing["fix"] == "did you mean 'shop'?"
+    assert refused(api, sweep={"reason": REASON, "from": 1, "to": 2}, q="status:failed", status=404)["field"] == "q"
+
+
+@pytest.mark.parametrize(
+    ("value", "threshold"), [(["red", "blue"], ["red", "blue"]), ({"w": [1]}, {"w": [1]}), (2**60 + 1, 2**60 + 1)]
+)
+def test_an_example_shows_what_was_observed_also_where_it_is_no_number_and_no_text(
+    api: TestClient, value: Any, threshold: Any
+) -> None:
+    with testing.capture() as captured, XRay("p").run(input=1) as run, run.step("keep", "filter") as step:
+        rule = step.require("tags", "!=", threshold, reason="tags")
+        assert not rule.passes("a", value)
+    deliver(api, captured)
+    (example,) = ask(api, {"reason": "tags", "disable": True})["examples"]
+    assert (example["step_name"], example["now"], example["observed"]) == ("keep", "kept", value)
 
 
 # The same functions, run again with the other limit

@@ -88,6 +88,17 @@ def test_the_rule_that_was_not_asked_of_all_is_named(told: Told) -> None:
         assert fits["evaluated"] < floor["evaluated"] - floor["failed"]
 
 
+def test_a_case_that_people_ask_for_by_its_name_loses_for_a_reason(told: Told) -> None:
+    client, recorded = told
+    named = client.items(name="Phone Case Model 31")
+    assert [one.item_id for one in named.items] == ["B0030"]
+    assert 5 <= named.total <= len(recorded)
+    run_id = named.runs[0].run_id
+    why = client.why(run_id, "Phone Case Model 31")
+    assert (why.verdict, why.step_name, why.reason) == ("rejected", "filter_candidates", "rating_too_low")
+    assert "rating was 2.9" in why.sentence, why.sentence
+
+
 def test_the_quick_start_s_query_finds_runs_with_the_keyword(told: Told) -> None:
     client, recorded = told
     steps = client.steps(step_type="filter", rejection_rate_gt=0.9)

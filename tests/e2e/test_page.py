@@ -3,107 +3,26 @@
 from __future__ import annotations
 
 import gzip
-import json
 import re
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import dxray
-from dxray import demo
-
-CHECKOUT = Path(__file__).resolve().parents[2]
-BUILT = CHECKOUT / "src" / "dxray" / "server" / "page" / "index.html"
-AXE = CHECKOUT / "ui" / "node_modules" / "axe-core" / "axe.min.js"
-CHROMIUM = shutil.which("chromium")
-
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: the page is not tested")
-if CHROMIUM is None:
-    pytest.skip("chromium is not installed: the page is not tested", allow_module_level=True)
-if not BUILT.is_file():
-    pytest.skip("the page is not built (make ui): it is not tested", allow_module_level=True)
-expect = playwright.expect
+from dxray.demo import RIGHT_KINDS
+from tests.e2e.browsing import Told, Watched, expect, post, right_run, wrong_run
 
 
-@pytest.fixture(scope="module", autouse=True)
-def own_spool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("DXRAY_SPOOL_DIR", str(tmp_path_factory.mktemp("spool")))
-        yield
-
-
-@pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, list[demo.Recorded]]]:
-    """A server with the demo's runs, and its client."""
-    with dxray.local(tmp_path_factory.mktemp("data")) as client:
-        yield client, demo.record(client.api_url)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
-class Watched:
-    """A page of the browser, and everything that went wrong in it."""
-
-    def __init__(self, context: Any, base: str) -> None:
-        self.page = context.new_page()
-        self.base = base
-        self.wrong: list[str] = []
-        self.page.set_default_timeout(30_000)
-        self.page.on("console", lambda said: said.type in ("error", "warning") and self.wrong.append(said.text))
-        self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
-        self.page.on("dialog", lambda dialog: (self.wrong.append(f"dialog {dialog.message}"), dialog.dismiss()))
-        self.page.on("request", lambda asked: asked.url.startswith(base) or self.wrong.append(f"asked {asked.url}"))
-
-    def open(self, path: str) -> Any:
-        answer = self.page.goto(self.base + path)
-        assert "script-src 'self';" in answer.headers["content-security-policy"]
-        return self.page
-
-
-@pytest.fixture
-def watched(told: tuple[Any, list[demo.Recorded]], browser: Any) -> Iterator[Watched]:
-    expect.set_options(timeout=30_000)
-    context = browser.new_context(viewport={"width": 1360, "height": 900})
-    context.grant_permissions(["clipboard-read", "clipboard-write"])
-    watched = Watched(context, told[0].api_url)
-    yield watched
-    context.close()
-    assert watched.wrong == []
-
-
-def wrong_run(recorded: list[demo.Recorded]) -> demo.Recorded:
-    return next(run for run in recorded if run.selected.kind not in demo.RIGHT_KINDS)
-
-
-def right_run(recorded: list[demo.Recorded]) -> demo.Recorded:
-    return next(run for run in recorded if run.selected.kind in demo.RIGHT_KINDS and "stand" not in run.keywords)
-
-
-def post(client: Any, run: dict[str, Any]) -> None:
-    import urllib3
-
-    answer = urllib3.request("POST", f"{client.api_url}/runs", body=json.dumps(run))
-    assert answer.status == 201, answer.data
-
-
-def test_from_the_runs_to_the_reason(watched: Watched, told: tuple[Any, list[demo.Recorded]]) -> None:
-    wrong = wrong_run(told[1])
+def test_from_the_runs_to_the_reason(watched: Watched, story: Told) -> None:
+    wrong = wrong_run(story[1])
     page = watched.open("/ui/")
     expect(page).to_have_url(re.compile("/ui/runs$"))
     expect(page.get_by_role("heading", name=re.compile(r"\d+ recorded"))).to_be_visible()
     page.get_by_label("Filter of runs").fill('"laptop stand"')
     page.keyboard.press("Enter")
     expect(page).to_have_url(re.compile(r"\?q=%22laptop"))
-    stands = sum(run.selected.kind not in demo.RIGHT_KINDS for run in told[1])
+    stands = sum(run.selected.kind not in RIGHT_KINDS for run in story[1])
     expect(page.get_by_role("heading", name=re.compile(f"{stands} fit the filter"))).to_be_visible()
     page.locator(f'a[href="/ui/runs/{wrong.run_id}"]').click()
 
@@ -124,8 +43,8 @@ def test_from_the_runs_to_the_reason(watched: Watched, told: tuple[Any, list[dem
     expect(page.get_by_text("select_best: never reached")).to_be_visible()
 
 
-def test_back_to_the_keyword(watched: Watched, told: tuple[Any, list[demo.Recorded]]) -> None:
-    wrong = wrong_run(told[1])
+def test_back_to_the_keyword(watched: Watched, story: Told) -> None:
+    wrong = wrong_run(story[1])
     page = watched.open(f"/ui/runs/{wrong.run_id}")
     page.get_by_role("link", name="stand generate_keywords").click()
     expect(page).to_have_url(re.compile("item=kw%3Astand"))
@@ -134,8 +53,8 @@ def test_back_to_the_keyword(watched: Watched, told: tuple[Any, list[demo.Record
     expect(page.get_by_text("came of it")).to_be_visible()
 
 
-def test_two_runs_compared(watched: Watched, told: tuple[Any, list[demo.Recorded]]) -> None:
-    wrong, right = wrong_run(told[1]), right_run(told[1])
+def test_two_runs_compared(watched: Watched, story: Told) -> None:
+    wrong, right = wrong_run(story[1]), right_run(story[1])
     page = watched.open(f"/ui/runs/{right.run_id}")
     page.get_by_role("link", name="Compare with another run").click()
     page.get_by_label("Id of the run").fill(wrong.run_id)
@@ -154,6 +73,59 @@ def test_another_limit(watched: Watched) -> None:
     expect(page.get_by_role("img", name=re.compile("Items that flip"))).to_be_visible()
 
 
+def test_a_limit_is_dragged(watched: Watched) -> None:
+    page = watched.open("/ui/ask?question=whatif&pipeline=competitor_selection&reason=price_too_high")
+    thumb = page.get_by_role("slider", name="Limit of price")
+    expect(page.get_by_text("Drag the limit, or click into the curve")).to_be_visible()
+    thumb.scroll_into_view_if_needed()
+    at = thumb.bounding_box()
+    page.mouse.move(at["x"] + at["width"] / 2, at["y"] + at["height"] / 2)
+    page.mouse.down()
+    for step in range(1, 6):
+        page.mouse.move(at["x"] + at["width"] / 2 + 16 * step, at["y"] + at["height"] / 2)
+    page.mouse.up()
+    expect(page).to_have_url(re.compile("to=1[0-9]"))
+    limit = page.get_by_label("Limit", exact=True).input_value()
+    assert float(limit) > 100
+    expect(page.get_by_text(f"With price_too_high at {float(limit):g} instead of 100")).to_be_visible()
+    before = page.url
+    thumb.press("ArrowLeft")  # keys move it too
+    expect(page).not_to_have_url(before)
+
+
+def test_steps_across_runs(watched: Watched, story: Told) -> None:
+    page = watched.open("/ui/steps")
+    table = page.get_by_role("table", name="Steps")
+    expect(table.get_by_role("row", name=re.compile("filter_candidates"))).to_be_visible()
+    page.get_by_label("Filter of runs").fill("step_type:filter rejection_rate:>0.9 pipeline:competitor_selection")
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile("rejection_rate"))
+    expect(table.get_by_role("row")).to_have_count(2)  # its head, and the one step
+    row = table.get_by_role("row", name=re.compile("filter_candidates"))
+    found = story[0].steps(step_type="filter", rejection_rate_gt=0.9, pipeline="competitor_selection").total
+    expect(row.get_by_role("link", name=str(found), exact=True)).to_be_visible()
+    expect(row.get_by_role("img", name=re.compile("wrong_category"))).to_be_visible()
+    expect(row.get_by_role("img", name=re.compile("rejection rate from 9"))).to_be_visible()
+    row.get_by_role("link", name="filter_candidates").click()
+    seen = page.get_by_role("table", name="Runs")
+    expect(seen.get_by_role("row")).to_have_count(found + 1)
+    page.reload()
+    expect(seen.get_by_role("row")).to_have_count(found + 1)
+    row.get_by_role("link", name=str(found), exact=True).click()
+    expect(page.get_by_role("heading", name=re.compile(f"{found} fit the filter"))).to_be_visible()
+
+
+def test_the_health_of_a_pipeline(watched: Watched) -> None:
+    page = watched.open("/ui/pipelines")
+    page.get_by_role("link", name="competitor_selection", exact=True).click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("competitor_selection")
+    expect(page.get_by_text(re.compile("repeated inputs? flip"))).to_be_visible()
+    expect(page.get_by_text("rejected at filter_candidates, which rejects most")).to_be_visible()
+    expect(page.get_by_text(re.compile("^lost, in"))).to_be_visible()
+    expect(page.get_by_text("Look first at price <= 100")).to_be_visible()
+    expect(page.get_by_role("table", name="Steps").get_by_role("row")).to_have_count(5)
+
+
 @pytest.mark.parametrize("question", ["rules", "stability", "blame", "explain"])
 def test_the_other_questions_answer(watched: Watched, question: str) -> None:
     page = watched.open(f"/ui/ask?question={question}&pipeline=competitor_selection")
@@ -166,8 +138,8 @@ def test_the_other_questions_answer(watched: Watched, question: str) -> None:
     expect(page.get_by_text(said[question]).first).to_be_visible()
 
 
-def test_labels_are_said_and_taken_back(watched: Watched, told: tuple[Any, list[demo.Recorded]]) -> None:
-    page = watched.open(f"/ui/runs/{told[1][0].run_id}")
+def test_labels_are_said_and_taken_back(watched: Watched, story: Told) -> None:
+    page = watched.open(f"/ui/runs/{story[1][0].run_id}")
     page.get_by_label("Note").fill("for a test")
     page.get_by_role("button", name="Add").click()
     expect(page.get_by_text("labelled bad")).to_be_visible()
@@ -176,9 +148,7 @@ def test_labels_are_said_and_taken_back(watched: Watched, told: tuple[Any, list[
     expect(page.get_by_text("labelled bad")).to_have_count(0)
 
 
-def test_a_run_appears_while_one_looks_and_hostile_texts_are_texts(
-    watched: Watched, told: tuple[Any, list[demo.Recorded]]
-) -> None:
+def test_a_run_appears_while_one_looks_and_hostile_texts_are_texts(watched: Watched, story: Told) -> None:
     nasty = "<img src=x onerror=alert(1)>"
     page = watched.open("/ui/runs")
     expect(page.get_by_role("heading", name=re.compile(r"\d+ recorded"))).to_be_visible()
@@ -187,7 +157,9 @@ def test_a_run_appears_while_one_looks_and_hostile_texts_are_texts(
         {"item_id": "../a/b?c#d", "outcome": "rejected", "reason": "<script>alert(1)</script>", "evidence": {nasty: 1}},
     ]  # fmt: skip
     run = {"run_id": "nasty", "pipeline": nasty, "input": {"product": nasty + "\u202e"}, "output": {"title": nasty}}
-    post(told[0], {**run, "steps": [{"name": nasty, "step_type": "filter", "input_count": 3, "events": events}]})
+    post(
+        story[0].api_url, {**run, "steps": [{"name": nasty, "step_type": "filter", "input_count": 3, "events": events}]}
+    )
     page.locator('a[href="/ui/runs/nasty"]').click()
     expect(page.get_by_role("heading", level=1)).to_contain_text(nasty)
     expect(page.get_by_role("heading", level=1)).not_to_contain_text("\u202e")
@@ -198,13 +170,13 @@ def test_a_run_appears_while_one_looks_and_hostile_texts_are_texts(
     assert page.locator("#root img, #root script").count() == 0
 
 
-def test_what_is_looked_at_does_not_jump(watched: Watched, told: tuple[Any, list[demo.Recorded]]) -> None:
+def test_what_is_looked_at_does_not_jump(watched: Watched, story: Told) -> None:
     page = watched.open("/ui/runs")
     rows = page.get_by_role("rowgroup", name="Rows")
     expect(rows.get_by_role("row").nth(5)).to_be_visible()
     rows.evaluate("rows => rows.scrollTo(0, 400)")
     page.wait_for_timeout(300)
-    post(told[0], {"run_id": "late", "pipeline": "late_comer"})
+    post(story[0].api_url, {"run_id": "late", "pipeline": "late_comer"})
     page.get_by_role("button", name=re.compile("^Show [1-9]")).wait_for()
     assert rows.evaluate("rows => rows.scrollTop") == 400
     assert page.locator('a[href="/ui/runs/late"]').count() == 0
@@ -241,13 +213,13 @@ def test_the_keys(watched: Watched) -> None:
     expect(page.get_by_role("dialog")).to_be_visible()
 
 
-def test_where_the_filter_is_wrong_it_says_how_to_mend_it(told: tuple[Any, list[demo.Recorded]], browser: Any) -> None:
+def test_where_the_filter_is_wrong_it_says_how_to_mend_it(story: Told, browser: Any) -> None:
     page = browser.new_page()
-    page.goto(f"{told[0].api_url}/ui/runs?q=pipelin:x")
+    page.goto(f"{story[0].api_url}/ui/runs?q=pipelin:x")
     expect(page.get_by_text("there is no field 'pipelin' here")).to_be_visible()
     page.get_by_role("button", name="Clear the filter").last.click()
     expect(page.get_by_role("row").nth(2)).to_be_visible()
-    page.goto(f"{told[0].api_url}/ui/runs/nope")
+    page.goto(f"{story[0].api_url}/ui/runs/nope")
     expect(page.get_by_text("there is no run 'nope'")).to_be_visible()
     page.close()
 
@@ -258,28 +230,3 @@ def test_where_nothing_is_recorded_it_says_what_to_type(browser: Any, tmp_path: 
         page.goto(f"{client.api_url}/ui/")
         expect(page.get_by_text(f'api_url="{client.api_url}"')).to_be_visible()
         page.close()
-
-
-@pytest.mark.skipif(not AXE.is_file(), reason="axe-core is not installed (npm ci in ui/): contrast and names untested")
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_everyone_can_read_it(told: tuple[Any, list[demo.Recorded]], browser: Any, scheme: str) -> None:
-    wrong, right = wrong_run(told[1]), right_run(told[1])
-    context = browser.new_context(viewport={"width": 1360, "height": 900}, color_scheme=scheme, bypass_csp=True)
-    page = context.new_page()
-    found = {}
-    for path in (
-        "/ui/runs",
-        f"/ui/runs/{wrong.run_id}",
-        f"/ui/runs/{wrong.run_id}/item?item={wrong.selected.id}",
-        f"/ui/compare?a={right.run_id}&b={wrong.run_id}",
-        "/ui/ask?question=rules&pipeline=competitor_selection",
-    ):
-        page.goto(told[0].api_url + path)
-        expect(page.locator("main h1")).to_be_visible()
-        expect(page.locator("[aria-busy=true], .mantine-Skeleton-root")).to_have_count(0)
-        page.add_script_tag(path=str(AXE))
-        result = page.evaluate("axe.run(document, {runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa']})")
-        for one in result["violations"]:
-            found[f"{path}: {one['id']}"] = [node["html"][:200] for node in one["nodes"][:4]]
-    context.close()
-    assert not found, json.dumps(found, indent=1)

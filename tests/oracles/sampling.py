@@ -26,6 +26,7 @@ from dxray.server.store.duckdb import DuckStore
 from dxray.wire.columns import PipelineMemory, Sent, build, check
 from dxray.wire.evidence import ShapeBook
 from dxray.wire.records import Run
+from tests.oracles import flips
 from tests.oracles.figures import Figure
 
 COLUMNS = ("step_name", "item_id", "outcome", "reason", "p", "kept_because", "evidence_state", "shape_id")
@@ -148,6 +149,7 @@ def figures(full: bool) -> list[Figure]:
         _figure("extras that pass for the random part, and the reverse", "0", f"{both}", both == 0),
         _figure("rows without the probability they were kept with", "0", f"{wrong_p}", wrong_p == 0),
         *(_figure(test, ">= 94 %", f"{share:.2%}", share >= 0.94) for test, share in covered.items()),
+        *flips.figures(full),
     ]
 
 

@@ -16,6 +16,7 @@ from dxray.server.api import (
     diff,
     events,
     explain,
+    fields,
     flip,
     funnel,
     health,
@@ -28,6 +29,7 @@ from dxray.server.api import (
     pipelines,
     problems,
     rules,
+    run_times,
     runs,
     stability,
     steps,
@@ -48,7 +50,8 @@ from dxray.server.store.duckdb import DuckStore
 __all__ = ["create_app", "prepare"]
 
 _QUESTIONS = (why, why_rank, funnel, lineage, items, diff, blame, explain, whatif, flip, stability, rules)
-_RESOURCES = (runs, events, *_QUESTIONS, labels, views, ingest, steps, pipelines, health, metrics, page)
+_LISTS = (runs, run_times, fields, events)
+_RESOURCES = (*_LISTS, *_QUESTIONS, labels, views, ingest, steps, pipelines, health, metrics, page)
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:

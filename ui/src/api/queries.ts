@@ -1,4 +1,4 @@
-import { queryOptions } from "@tanstack/react-query";
+import { keepPreviousData, queryOptions } from "@tanstack/react-query";
 import { client, taken } from "./client";
 
 const ENDED = new Set(["completed", "failed"]);
@@ -12,12 +12,39 @@ export function runsPage(q: string, offset: number, signal?: AbortSignal) {
   return taken(client.GET("/runs", { params: { query }, ...(signal ? { signal } : {}) }));
 }
 
-/** The newest runs, asked again and again. */
+/** The newest runs, asked again and again: also while the browser has no network, and the server is on this machine. */
 export const newest = (q: string) =>
   queryOptions({
     queryKey: ["runs", "newest", q],
     queryFn: ({ signal }) => runsPage(q, 0, signal),
     refetchInterval: LIVE_MS,
+    networkMode: "always",
+    retry: false,
+  });
+
+/** When runs started; what was there stays until the next answer, so that nothing moves. */
+export const times = (q: string) =>
+  queryOptions({
+    queryKey: ["times", q],
+    queryFn: ({ signal }) => taken(client.GET("/times", { params: { query: q ? { q } : {} }, signal })),
+    refetchInterval: 3 * LIVE_MS,
+    networkMode: "always",
+    placeholderData: keepPreviousData,
+    retry: false,
+  });
+
+/** What can stand in a filter beside its other words: names of fields or, of one field, its values. */
+export const fields = (q: string, field: string | null, prefix: string) =>
+  queryOptions({
+    queryKey: ["fields", q, field, prefix],
+    queryFn: ({ signal }) =>
+      taken(
+        client.GET("/fields", {
+          params: { query: { prefix, limit: 100, ...(q ? { q } : {}), ...(field === null ? {} : { field }) } },
+          signal,
+        }),
+      ),
+    staleTime: 30_000,
     retry: false,
   });
 

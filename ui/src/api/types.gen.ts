@@ -42,6 +42,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/times": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How many runs started when, by status */
+        get: operations["get_times_times_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/fields": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What can stand in a filter of runs: fields, or a field's values */
+        get: operations["get_fields_fields_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/runs/{run_id}/events": {
         parameters: {
             query?: never;
@@ -51,6 +85,23 @@ export interface paths {
         };
         /** A run's events, page by page */
         get: operations["get_events_runs__run_id__events_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/runs/{run_id}/items": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The items of a step, in any order, page by page */
+        get: operations["get_items_runs__run_id__items_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1096,6 +1147,25 @@ export interface components {
             [key: string]: unknown;
         };
         /**
+         * EstimateRow
+         * @description How many items flip, by those of which evidence was kept by chance; null where that narrows no bounds.
+         *
+         *     `interval` has the truth in it in 95 of 100 cases, and lies within `flipped`, which always has. `about` is null
+         *     where some of the sample stay open too. `items` are estimated, by the `looked_at` of them whose evidence was kept.
+         */
+        EstimateRow: {
+            /** About */
+            about: number | null;
+            /** Interval */
+            interval: number[];
+            /** Items */
+            items: number;
+            /** Looked At */
+            looked_at: number;
+        } & {
+            [key: string]: unknown;
+        };
+        /**
          * EventRow
          * @description `evidence_state`: kept, sampled_out, truncated, redacted or expired; null where none was given.
          */
@@ -1151,6 +1221,23 @@ export interface components {
             events: components["schemas"]["EventRow"][];
             /** Next Cursor */
             next_cursor: string | null;
+        } & {
+            [key: string]: unknown;
+        };
+        /**
+         * EvidenceKey
+         * @description `n` events of the step have it.
+         */
+        EvidenceKey: {
+            /** Key */
+            key: string;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "number" | "text" | "bool" | "json" | "nonfinite" | "mixed";
+            /** N */
+            n: number;
         } & {
             [key: string]: unknown;
         };
@@ -1270,6 +1357,55 @@ export interface components {
             [key: string]: unknown;
         };
         /**
+         * FieldRow
+         * @description `runs`: in how many of the runs looked at a recorded key has a value; null for the fields of every filter.
+         */
+        FieldRow: {
+            /** Field */
+            field: string;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "text" | "number" | "time" | "any";
+            /** Runs */
+            runs: number | null;
+            /** Example */
+            example: string | null;
+        } & {
+            [key: string]: unknown;
+        };
+        /**
+         * FieldsAnswer
+         * @description `fields` without a field, else `values`. `total`: how many there are with that prefix. `left_out`: values
+         *     that are too long, or have characters that a line does not take. Of the runs that fit, so many were looked at.
+         */
+        FieldsAnswer: {
+            /** Field */
+            field?: string | null;
+            /** Fields */
+            fields?: components["schemas"]["FieldRow"][] | null;
+            /** Kind */
+            kind?: ("text" | "number" | "time" | "any") | null;
+            /** Values */
+            values?: components["schemas"]["ValueRow"][] | null;
+            /** Counted */
+            counted?: ("runs" | "steps") | null;
+            /** Total */
+            total: number;
+            /** Left Out */
+            left_out?: number | null;
+            /** Looked At */
+            looked_at: number;
+            /** Of */
+            of?: number | null;
+            unknown?: components["schemas"]["UnknownRow"] | null;
+            /** Sentence */
+            sentence: string;
+        } & {
+            [key: string]: unknown;
+        };
+        /**
          * FlipAnswer
          * @description `changes` is the cheapest set that brings the item furthest, empty where none is known or none is needed;
          *     `single` the cheapest one that does so alone. `proved` False: there were too many rules to try every set.
@@ -1347,6 +1483,8 @@ export interface components {
             item_id: string;
             /** Name */
             name: string | null;
+            /** Step Id */
+            step_id: string;
             /** Step Name */
             step_name: string;
             /**
@@ -1491,6 +1629,17 @@ export interface components {
             status: string;
             /** Version */
             version: string;
+        } & {
+            [key: string]: unknown;
+        };
+        /** HighestRate */
+        HighestRate: {
+            /** Step Id */
+            step_id: string;
+            /** Step Name */
+            step_name: string;
+            /** Rejection Rate */
+            rejection_rate: number;
         } & {
             [key: string]: unknown;
         };
@@ -2350,10 +2499,7 @@ export interface components {
         };
         /**
          * RunRow
-         * @description Times are RFC 3339 in UTC, durations milliseconds.
-         *
-         *     `losses` counts by cause the events that did not arrive, those of the steps included; of the causes `truncated` and
-         *     `redacted`, the values that were changed.
+         * @description A run in a list.
          */
         RunRow: {
             /** Run Id */
@@ -2390,6 +2536,31 @@ export interface components {
             marks: string[];
             /** Url */
             url: string;
+            summary: components["schemas"]["RunSummary"];
+        } & {
+            [key: string]: unknown;
+        };
+        /**
+         * RunSummary
+         * @description What a run was about, short whatever was recorded: of `input` and `output` the first fields, each text cut.
+         *
+         *     `items_in` and `items_out` count candidates, null where that is not known; `steps` those that no later attempt
+         *     superseded; `labels` are the values of the labels that stand.
+         */
+        RunSummary: {
+            /** Input */
+            input: unknown;
+            /** Output */
+            output: unknown;
+            /** Items In */
+            items_in: number | null;
+            /** Items Out */
+            items_out: number | null;
+            /** Steps */
+            steps: number;
+            worst_step: components["schemas"]["HighestRate"] | null;
+            /** Labels */
+            labels: string[];
         } & {
             [key: string]: unknown;
         };
@@ -2602,6 +2773,87 @@ export interface components {
         } & {
             [key: string]: unknown;
         };
+        /**
+         * StepItem
+         * @description What became of an item at a step, by all `events` of it there. `produced`: nothing more is said of it.
+         *
+         *     `rank`: its place among the scored, 1 is best. `evidence` is put together from its events.
+         */
+        StepItem: {
+            /** Item Id */
+            item_id: string;
+            /** Name */
+            name: string | null;
+            /** Kind */
+            kind: string | null;
+            /** Outcome */
+            outcome: string | null;
+            /** Reason */
+            reason: string | null;
+            /** Score */
+            score: number | null;
+            /** Rank */
+            rank: number | null;
+            /** By */
+            by: string;
+            /** Evidence */
+            evidence: {
+                [key: string]: unknown;
+            } | null;
+            /** Evidence State */
+            evidence_state: string | null;
+            /** Ref Item */
+            ref_item: string | null;
+            /** Ref Kind */
+            ref_kind: string | null;
+            /** Events */
+            events: number;
+        } & {
+            [key: string]: unknown;
+        };
+        /**
+         * StepItemsAnswer
+         * @description `total` items fit, `of` all that the step names; `outcomes`, `reasons` and `scored` count the latter.
+         */
+        StepItemsAnswer: {
+            /** Run Id */
+            run_id: string;
+            /** Step Id */
+            step_id: string;
+            /** Step Name */
+            step_name: string;
+            /** Step Type */
+            step_type: string | null;
+            /** Sentence */
+            sentence: string;
+            /** Items */
+            items: components["schemas"]["StepItem"][];
+            /** Total */
+            total: number;
+            /** Of */
+            of: number;
+            /** Limit */
+            limit: number;
+            /** Offset */
+            offset: number;
+            /** Outcomes */
+            outcomes: {
+                [key: string]: number;
+            };
+            /** Reasons */
+            reasons: {
+                [key: string]: number;
+            };
+            /** Scored */
+            scored: number;
+            /** Evidence Keys */
+            evidence_keys: components["schemas"]["EvidenceKey"][];
+            unknown: components["schemas"]["UnknownRow"] | null;
+            /** Hint */
+            hint: string | null;
+        } & {
+            [key: string]: unknown;
+        };
         /** StepName */
         StepName: {
             /** Step Id */
@@ -2735,6 +2987,49 @@ export interface components {
             [key: string]: unknown;
         };
         /**
+         * TimeBucket
+         * @description Runs that started at `from` or later, and before `to`, by status; a status that is not named has none.
+         */
+        TimeBucket: {
+            /** From */
+            from: string;
+            /** To */
+            to: string;
+            /** Counts */
+            counts: {
+                [key: string]: number;
+            };
+        } & {
+            [key: string]: unknown;
+        };
+        /**
+         * TimesAnswer
+         * @description The buckets have one length and leave no gap; there are none where no run fits. `undated`: those runs of the
+         *     total whose time no calendar holds, which are in no bucket.
+         */
+        TimesAnswer: {
+            /** From */
+            from: string | null;
+            /** To */
+            to: string | null;
+            /** Width Ms */
+            width_ms: number | null;
+            /** Buckets */
+            buckets: components["schemas"]["TimeBucket"][];
+            /** Counts */
+            counts: {
+                [key: string]: number;
+            };
+            /** Total */
+            total: number;
+            /** Undated */
+            undated: number;
+            /** Sentence */
+            sentence: string;
+        } & {
+            [key: string]: unknown;
+        };
+        /**
          * TwinRow
          * @description The kept item nearest in evidence; `differences` are [here, there] by key, `distance` is 0..1.
          */
@@ -2821,6 +3116,20 @@ export interface components {
             undecided: number;
             /** Choices */
             choices: components["schemas"]["ChoiceRow"][];
+        } & {
+            [key: string]: unknown;
+        };
+        /**
+         * ValueRow
+         * @description `n`: how many runs, or steps, have it. `written` is the word of a filter that asks for it.
+         */
+        ValueRow: {
+            /** Value */
+            value: string;
+            /** N */
+            n: number;
+            /** Written */
+            written: string;
         } & {
             [key: string]: unknown;
         };
@@ -2941,6 +3250,7 @@ export interface components {
             items: number;
             /** Flipped */
             flipped: number[];
+            flipped_estimate: components["schemas"]["EstimateRow"] | null;
             /** Newly Rejected */
             newly_rejected: number[];
             /** Newly Kept */
@@ -3505,6 +3815,77 @@ export interface operations {
             };
         };
     };
+    get_times_times_get: {
+        parameters: {
+            query?: {
+                /** @description a filter of runs; `since` and `until` in it are where the buckets begin and end */
+                q?: string | null;
+                /** @description at most so many */
+                buckets?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TimesAnswer"];
+                };
+            };
+            /** @description a field or a parameter that does not exist, or a value that it cannot have */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_fields_fields_get: {
+        parameters: {
+            query?: {
+                /** @description the other words of the filter: values are counted in the runs that fit them */
+                q?: string | null;
+                /** @description its values; without it, the names of fields */
+                field?: string | null;
+                /** @description what was typed of it: what begins so comes first */
+                prefix?: string;
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FieldsAnswer"];
+                };
+            };
+            /** @description a field or a parameter that does not exist, or a value that it cannot have */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     get_events_runs__run_id__events_get: {
         parameters: {
             query?: {
@@ -3532,6 +3913,56 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["EventsAnswer"];
+                };
+            };
+            /** @description there is no such run */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description a field or a parameter that does not exist, or a value that it cannot have */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_items_runs__run_id__items_get: {
+        parameters: {
+            query: {
+                step_id: string;
+                outcome?: string | null;
+                reason?: string | null;
+                /** @description a filter: words of an id or a name, evidence.price:>100, "two words" */
+                q?: string | null;
+                /** @description item_id, name, outcome, reason, score, rank or evidence.KEY; -score for the highest first */
+                sort?: string | null;
+                limit?: number;
+                offset?: number;
+            };
+            header?: never;
+            path: {
+                run_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StepItemsAnswer"];
                 };
             };
             /** @description there is no such run */
@@ -3989,6 +4420,15 @@ export interface operations {
             };
             /** @description the body cannot be read */
             400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description there is no such run */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };

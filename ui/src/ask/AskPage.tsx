@@ -7,16 +7,11 @@ import { pipelines } from "../api/queries";
 import { useTitle } from "../shell/useTitle";
 import { Waiting } from "../shell/Waiting";
 import css from "./Ask.module.css";
-
-const QUESTIONS = [
-  { value: "whatif", label: "What if", asks: "What would another limit have done?" },
-  { value: "rules", label: "Rules", asks: "Which rules matter, and which limit should be looked at first?" },
-  { value: "explain", label: "Explain", asks: "What do the bad ones share?" },
-  { value: "stability", label: "Stability", asks: "Does the same input lead to the same decision?" },
-  { value: "blame", label: "Blame", asks: "Which step is to blame for what labels say was wrong?" },
-] as const;
+import { AskHome } from "./AskHome";
+import { QUESTIONS } from "./asks";
 
 const SCREENS = {
+  home: AskHome,
   whatif: lazy(() => import("./Whatif").then((found) => ({ default: found.Whatif }))),
   rules: lazy(() => import("./RulesAsked").then((found) => ({ default: found.RulesAsked }))),
   explain: lazy(() => import("./ExplainAsked").then((found) => ({ default: found.ExplainAsked }))),
@@ -30,25 +25,25 @@ export function AskPage() {
   const navigate = useNavigate({ from: "/ask" });
   const known = useQuery(pipelines);
   const [q, setQ] = useState(search.q ?? "");
-  const question = QUESTIONS.find((one) => one.value === search.question) ?? QUESTIONS[0];
-  const Screen = SCREENS[question.value];
+  const question = QUESTIONS.find((one) => one.value === search.question);
+  const Screen = SCREENS[question?.value ?? "home"];
   const scope: Scope = { pipeline: search.pipeline, since: search.since, q: search.q };
   const set = (next: Record<string, string | undefined>) =>
     void navigate({ search: { ...search, ...next }, replace: true });
-  useTitle(question.label);
+  useTitle(question?.label ?? "Ask");
   return (
     <>
       <div className={css.bar}>
         <SegmentedControl
           size="sm"
           data={QUESTIONS.map(({ value, label }) => ({ value, label }))}
-          value={question.value}
+          value={question?.value ?? ""}
           onChange={(next) => set({ question: next, reason: undefined, step: undefined, to: undefined })}
           aria-label="Question"
         />
       </div>
-      <h1>{question.asks}</h1>
-      {question.value === "explain" ? null : (
+      <h1>{question?.asks ?? "What do you want to know?"}</h1>
+      {!question || question.value === "explain" ? null : (
         <form
           className={css.scope}
           onSubmit={(event) => {

@@ -10,11 +10,13 @@ import { Say } from "../shell/Say";
 import { Waiting } from "../shell/Waiting";
 import css from "./Ask.module.css";
 import type { Asking } from "./asking";
+import { SINCE_YESTERDAY } from "./asks";
 import { ExplainFunnel } from "./ExplainFunnel";
 import { ExplainSlices } from "./ExplainSlices";
 
 const OUTCOMES = ["rejected", "accepted", "selected", "outranked", "failed", "label:bad"];
 const READY: [string, string, string][] = [
+  [...SINCE_YESTERDAY],
   ["the last hour against the day before", "since:1d until:1h", "since:1h"],
   ["runs labelled bad against those labelled good", "label:good", "label:bad"],
   ["version 2 against version 1", "version:1", "version:2"],

@@ -1,7 +1,6 @@
 import type { Explain } from "../api/types";
 import { number, percent } from "../logic/format";
-import { Card } from "../shell/Card";
-import { Scroll } from "../shell/Scroll";
+import { type Column, TableCard } from "../shell/TableCard";
 
 const signed = (found: number | null) =>
   found === null ? "–" : `${found > 0 ? "+" : ""}${number(Math.round(found * 1000) / 1000)}`.replace("-", "−");
@@ -13,38 +12,25 @@ function passed(rate: number | null): string {
 
 /** The difference in what came out, split exactly over the steps: how much passed, and how what came in was mixed. */
 export function ExplainFunnel({ answer }: { answer: Explain }) {
-  if (answer.funnel.length === 0) return null;
   return (
-    <Card
+    <TableCard
       title="Which step?"
       note={`ln(out B / out A) = ${signed(answer.delta_ln_output)}, of it the input ${signed(answer.delta_ln_input)}`}
-    >
-      <Scroll label="Steps">
-        <table className="plain">
-          <thead>
-            <tr>
-              <th>step</th>
-              <th className="num">passed in A</th>
-              <th className="num">passed in B</th>
-              <th className="num">share of the change</th>
-              <th className="num">by the rate</th>
-              <th className="num">by the mix{answer.mix_by ? ` of ${answer.mix_by}` : ""}</th>
-            </tr>
-          </thead>
-          <tbody>
-            {answer.funnel.map((one) => (
-              <tr key={one.step_name}>
-                <td>{one.step_name}</td>
-                <td className="num">{passed(one.pass_a)}</td>
-                <td className="num">{passed(one.pass_b)}</td>
-                <td className="num">{signed(one.delta_ln_pass)}</td>
-                <td className="num">{signed(one.rate)}</td>
-                <td className="num">{signed(one.mix)}</td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </Scroll>
-    </Card>
+      label="Steps"
+      rows={answer.funnel}
+      keyOf={(one) => one.step_name}
+      columns={funnelColumns(answer.mix_by)}
+    />
   );
+}
+
+function funnelColumns(mixBy: Explain["mix_by"]): Column<Explain["funnel"][number]>[] {
+  return [
+    { head: "step", cell: (one) => one.step_name },
+    { head: "passed in A", num: true, cell: (one) => passed(one.pass_a) },
+    { head: "passed in B", num: true, cell: (one) => passed(one.pass_b) },
+    { head: "share of the change", num: true, cell: (one) => signed(one.delta_ln_pass) },
+    { head: "by the rate", num: true, cell: (one) => signed(one.rate) },
+    { head: `by the mix${mixBy ? ` of ${mixBy}` : ""}`, num: true, cell: (one) => signed(one.mix) },
+  ];
 }

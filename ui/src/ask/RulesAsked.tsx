@@ -1,19 +1,72 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { rules } from "../api/asked";
-import type { RuleHealth } from "../api/types";
-import { interval, number, percent, range, value } from "../logic/format";
-import { called } from "./called";
+import type { RuleHealth, Rules } from "../api/types";
+import { interval, number, percent, plural, range, value } from "../logic/format";
 import { CopyMenu } from "../shell/CopyMenu";
-import { Card } from "../shell/Card";
 import { Pill } from "../shell/Pill";
 import { Problem } from "../shell/Problem";
 import { Say } from "../shell/Say";
-import { Scroll } from "../shell/Scroll";
+import { type Column, TableCard } from "../shell/TableCard";
 import { Waiting } from "../shell/Waiting";
 import type { Asking } from "./asking";
 import css from "./Ask.module.css";
+import { called } from "./called";
 import { Margins } from "./Margins";
+
+const COLUMNS: Column<RuleHealth>[] = [
+  {
+    head: "rule",
+    cell: (rule) => (
+      <>
+        <b>{rule.reason}</b>
+        <div className="mono">
+          {rule.field} {rule.op} {value(rule.threshold)}
+        </div>
+        <div className="faint">
+          {rule.pipeline} / {rule.step_name}
+        </div>
+      </>
+    ),
+  },
+  { head: "asked", num: true, cell: (rule) => number(rule.evaluated) },
+  { head: "stopped", num: true, cell: (rule) => number(rule.kills) },
+  {
+    head: "rate",
+    num: true,
+    cell: (rule) => percent(rule.rate),
+    title: (rule) => `${interval(rule.interval)} at 95 %`,
+  },
+  { head: "only by it", num: true, cell: sole },
+  {
+    head: "values around the limit",
+    cell: (rule) =>
+      rule.near_misses ? (
+        <Margins near={rule.near_misses} />
+      ) : (
+        <span className="faint">{rule.no_margin?.replaceAll("_", " ")}</span>
+      ),
+  },
+  {
+    head: "to know",
+    cell: (rule) => (
+      <>
+        {notes(rule).map((note) => (
+          <div key={note}>
+            <Pill tone="warn">{note}</Pill>
+          </div>
+        ))}
+        <Link
+          to="/ask"
+          search={{ question: "whatif", pipeline: rule.pipeline, reason: rule.reason, step: rule.step_name }}
+          className="link"
+        >
+          what if?
+        </Link>
+      </>
+    ),
+  },
+];
 
 /** How each rule fares, the one to look at first on top. */
 export function RulesAsked({ scope }: Asking) {
@@ -28,95 +81,51 @@ export function RulesAsked({ scope }: Asking) {
         hint={answer.without_rule.hint}
         aside={<CopyMenu {...called("rules", scope)} json={answer} />}
       >
+        <Hardest rules={answer.rules} />
         {answer.unknown.map((one) => (
           <p key={one.cause}>
             {one.detail} {one.hint}
           </p>
         ))}
       </Say>
-      <Card label="Rules">
-        <Scroll label="Rules">
-          <table className="plain">
-            <thead>
-              <tr>
-                <th>rule</th>
-                <th className="num">asked</th>
-                <th className="num">stopped</th>
-                <th className="num">rate</th>
-                <th className="num">only by it</th>
-                <th>values around the limit</th>
-                <th>to know</th>
-              </tr>
-            </thead>
-            <tbody>
-              {answer.rules.map((rule) => (
-                <tr key={`${rule.pipeline} ${rule.step_name} ${rule.reason} ${rule.field} ${rule.op}`}>
-                  <td>
-                    <b>{rule.reason}</b>
-                    <div className="mono">
-                      {rule.field} {rule.op} {value(rule.threshold)}
-                    </div>
-                    <div className="faint">
-                      {rule.pipeline} / {rule.step_name}
-                    </div>
-                  </td>
-                  <td className="num">{number(rule.evaluated)}</td>
-                  <td className="num">{number(rule.kills)}</td>
-                  <td className="num" title={`${interval(rule.interval)} at 95 %`}>
-                    {percent(rule.rate)}
-                  </td>
-                  <td className="num">
-                    {rule.sole_kills === null
-                      ? rule.sole_kills_range
-                        ? range(rule.sole_kills_range)
-                        : "?"
-                      : number(rule.sole_kills)}
-                  </td>
-                  <td>
-                    {rule.near_misses ? (
-                      <Margins near={rule.near_misses} />
-                    ) : (
-                      <span className="faint">{rule.no_margin?.replaceAll("_", " ")}</span>
-                    )}
-                  </td>
-                  <td>
-                    {notes(rule).map((note) => (
-                      <div key={note}>
-                        <Pill tone="warn">{note}</Pill>
-                      </div>
-                    ))}
-                    {typeof rule.threshold === "number" ? (
-                      <Link
-                        to="/ask"
-                        search={{
-                          question: "whatif",
-                          pipeline: rule.pipeline,
-                          reason: rule.reason,
-                          step: rule.step_name,
-                        }}
-                        className="link"
-                      >
-                        what if?
-                      </Link>
-                    ) : null}
-                  </td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </Scroll>
-        {answer.without_rule.rejections > 0 ? (
-          <p className={css.note}>
-            {number(answer.without_rule.rejections)} rejections were made by no recorded rule:{" "}
-            {answer.without_rule.reasons
-              .map((one) => `${one.reason ?? "no reason"} ${number(one.rejections)}`)
-              .join(", ")}
-            .
-          </p>
-        ) : null}
-      </Card>
+      <TableCard
+        label="Rules"
+        rows={answer.rules}
+        keyOf={(rule) => `${rule.pipeline} ${rule.step_name} ${rule.reason} ${rule.field} ${rule.op}`}
+        columns={COLUMNS}
+      >
+        {answer.without_rule.rejections > 0 ? <Unruled found={answer.without_rule} /> : null}
+      </TableCard>
     </>
   );
+}
+
+const kills = (rule: RuleHealth) => rule.kills ?? 0;
+
+/** Which rule stops most, apart from which is to be looked at first. */
+function Hardest({ rules: all }: { rules: readonly RuleHealth[] }) {
+  const [most] = all.toSorted((one, other) => kills(other) - kills(one));
+  if (!most || kills(most) === 0) return null;
+  return (
+    <p>
+      <b>{most.reason}</b> stops most: {plural(kills(most), "item")} of {number(most.evaluated)} it was asked of (
+      {percent(most.rate)}), at {most.step_name}.
+    </p>
+  );
+}
+
+function Unruled({ found }: { found: Rules["without_rule"] }) {
+  return (
+    <p className={css.note}>
+      {number(found.rejections)} rejections were made by no recorded rule:{" "}
+      {found.reasons.map((one) => `${one.reason ?? "no reason"} ${number(one.rejections)}`).join(", ")}.
+    </p>
+  );
+}
+
+function sole(rule: RuleHealth): string {
+  if (rule.sole_kills !== null) return number(rule.sole_kills);
+  return rule.sole_kills_range ? range(rule.sole_kills_range) : "?";
 }
 
 function notes(rule: RuleHealth): string[] {

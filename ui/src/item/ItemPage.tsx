@@ -2,7 +2,7 @@ import { useQuery } from "@tanstack/react-query";
 import { Link, useParams, useSearch } from "@tanstack/react-router";
 import { why } from "../api/queries";
 import { quoted } from "../logic/filter";
-import { shortId } from "../logic/format";
+import { plain, shortId, titled } from "../logic/format";
 import { LabelsCard } from "../run/LabelsCard";
 import { Blank } from "../shell/Blank";
 import { CopyMenu } from "../shell/CopyMenu";
@@ -34,7 +34,7 @@ export function ItemPage() {
   if (asked.error) return <Problem error={asked.error} again={() => void asked.refetch()} />;
   if (!answer) return <Waiting lines={10} />;
   const kept = KEPT.has(answer.verdict);
-  const named = <bdi>{name}</bdi>;
+  const named = <bdi>{titled(name)}</bdi>;
   return (
     <>
       <div className="crumb">
@@ -45,7 +45,7 @@ export function ItemPage() {
         <Link to="/runs/$runId" params={{ runId }} className="link mono">
           {shortId(runId)}
         </Link>
-        / <span className="mono">{item}</span>
+        / <span className="mono cut">{plain(item)}</span>
         <Pill tone={OUTCOME[answer.verdict] ?? "neutral"}>{answer.verdict.replaceAll("_", " ")}</Pill>
         <span className="space" />
         <CopyMenu

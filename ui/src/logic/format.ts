@@ -59,12 +59,20 @@ export function shortId(id: string): string {
 }
 
 // What turns the direction of a line, or does not show: a recorded text may not change how its neighbours read.
+// The joiners U+200C and U+200D stay: words of some scripts, and many emoji, are made with them.
 // oxlint-disable-next-line no-control-regex
-const UNSEEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g;
+const UNSEEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g;
 
 /** A recorded text as it may be shown. */
 export function plain(text: string): string {
   return text.replace(UNSEEN, "\ufffd");
+}
+
+const LONGEST = 160;
+
+/** A name as a title can hold it. */
+export function titled(text: string): string {
+  return plain(text.length > LONGEST ? `${text.slice(0, LONGEST - 1)}…` : text);
 }
 
 /** A recorded value in one line of text. */

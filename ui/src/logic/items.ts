@@ -1,4 +1,4 @@
-import type { EventRow } from "../api/types";
+import type { EventRow, StepItem, StepItems } from "../api/types";
 
 /** What became of one item at one step: its last outcome there, and all that was observed of it. */
 export interface ItemAtStep {
@@ -9,17 +9,11 @@ export interface ItemAtStep {
   outcome: string | null;
   reason: string | null;
   score: number | null;
+  rank: number | null;
   by: string;
   evidence: Record<string, unknown>;
   evidenceState: string | null;
   refItem: string | null;
-}
-
-/** Names by item, from wherever a run gave them. */
-export function namesOf(events: readonly EventRow[]): Map<string, string> {
-  const names = new Map<string, string>();
-  for (const event of events) if (event.name) names.set(event.item_id, event.name);
-  return names;
 }
 
 /** One row an item, in the order in which they came. */
@@ -37,6 +31,7 @@ export function itemsOf(events: readonly EventRow[], names: ReadonlyMap<string, 
         outcome: null,
         reason: null,
         score: null,
+        rank: null,
         by: event.by,
         evidence: {},
         evidenceState: null,
@@ -57,46 +52,52 @@ export function itemsOf(events: readonly EventRow[], names: ReadonlyMap<string, 
   return [...rows.values()];
 }
 
+/** A row of the server's answer. */
+export function atStep(item: StepItem, step: { step_id: string; step_name: string }): ItemAtStep {
+  return {
+    itemId: item.item_id,
+    name: item.name,
+    stepId: step.step_id,
+    stepName: step.step_name,
+    outcome: item.outcome,
+    reason: item.reason,
+    score: item.score,
+    rank: item.rank,
+    by: item.by,
+    evidence: item.evidence ?? {},
+    evidenceState: item.evidence_state === "kept" ? null : item.evidence_state,
+    refItem: item.ref_item,
+  };
+}
+
 const MOST_COLUMNS = 6;
 
-/** The keys of the evidence that most rows have: these become columns. */
-export function evidenceColumns(rows: readonly ItemAtStep[]): string[] {
-  const counts = new Map<string, number>();
-  for (const row of rows) for (const key of Object.keys(row.evidence)) counts.set(key, (counts.get(key) ?? 0) + 1);
-  return [...counts.entries()]
-    .toSorted((one, other) => other[1] - one[1])
-    .slice(0, MOST_COLUMNS)
-    .map(([key]) => key);
+export interface Column {
+  key: string;
+  numeric: boolean;
 }
 
-export interface Wanted {
-  outcome?: string | undefined;
-  reason?: string | undefined;
-  find?: string | undefined;
+/** The keys of the evidence that become columns: those that most items have, else those of the rows that are here. */
+export function evidenceColumns({ evidence_keys, items }: Pick<StepItems, "evidence_keys" | "items">): Column[] {
+  if (evidence_keys.length > 0)
+    return evidence_keys.slice(0, MOST_COLUMNS).map(({ key, kind }) => ({ key, numeric: kind === "number" }));
+  const keys = new Set(items.flatMap((item) => Object.keys(item.evidence ?? {})));
+  return [...keys].slice(0, MOST_COLUMNS).map((key) => ({ key, numeric: false }));
 }
 
-export function wanted(rows: readonly ItemAtStep[], { outcome, reason, find }: Wanted): ItemAtStep[] {
-  const text = find?.toLowerCase();
-  return rows.filter(
-    (row) =>
-      (!outcome || row.outcome === outcome) &&
-      (!reason || row.reason === reason) &&
-      (!text || row.itemId.toLowerCase().includes(text) || (row.name ?? "").toLowerCase().includes(text)),
-  );
+const COMPARED = /^([^\s:"<>=]+)\s*:?\s*(>=|<=|>|<|=)\s*(-?[\d.]+)$/;
+
+/** What was typed as the filter of the server: a comparison of evidence, `price > 100`, else text of an id or a name. */
+export function itemsFilter(typed: string | undefined, keys: readonly string[]): string | undefined {
+  const text = typed?.trim();
+  if (!text) return undefined;
+  const [, key, op, limit] = COMPARED.exec(text) ?? [];
+  if (key && op && keys.includes(key)) return `evidence.${key}:${op === "=" ? "" : op}${limit}`;
+  return `"${text.replaceAll(/["\\]/g, "\\$&")}"`;
 }
 
-function absent(found: unknown): boolean {
-  return found === null || found === undefined;
-}
-
-/** Ordered values first, what is missing last, in either direction. */
-export function compare(one: unknown, other: unknown): number {
-  if (absent(one) || absent(other)) return absent(one) ? (absent(other) ? 0 : 1) : -1;
-  if (typeof one === "number" && typeof other === "number") return one - other;
-  return String(one).localeCompare(String(other), "en", { numeric: true });
-}
-
-/** The rows of these items first, the others in their order. */
-export function firstOf(rows: readonly ItemAtStep[], first: ReadonlySet<string>): ItemAtStep[] {
-  return [...rows.filter((row) => first.has(row.itemId)), ...rows.filter((row) => !first.has(row.itemId))];
+/** The next order of a column that is pressed: one way, the other, and as they came. */
+export function nextSort(sort: string | undefined, field: string, descending: boolean): string | undefined {
+  const [first, second] = descending ? [`-${field}`, field] : [field, `-${field}`];
+  return sort === first ? second : sort === second ? undefined : first;
 }

@@ -1,4 +1,4 @@
-import type { Run, Step } from "../api/types";
+import type { Step } from "../api/types";
 import { value } from "./format";
 
 const TELLING = [
@@ -49,25 +49,4 @@ export function standing(steps: readonly Step[]): Step[] {
     if (step.attempt > 1) last.set(key, Math.max(last.get(key) ?? 0, step.attempt));
   }
   return steps.filter((step) => step.attempt >= (last.get(`${step.parent_step_id ?? ""}/${step.step_name}`) ?? 0));
-}
-
-/** How many candidates came in, and how many were left at the end; null where it is not known. */
-export function candidates(run: Run): { entered: number | null; left: number | null } {
-  const steps = standing(run.steps);
-  if (steps.length === 0) return { entered: null, left: null };
-  let entered = 0;
-  for (const step of steps) {
-    entered += step.counts.produced - step.counts.consumed;
-    if (step.after.length === 0) entered += step.counts.in ?? step.input_count ?? 0;
-  }
-  return { entered: entered > 0 ? entered : null, left: steps.at(-1)?.output_count ?? null };
-}
-
-/** The step that rejected the largest share. */
-export function worstStep(run: Run): Step | null {
-  let worst: Step | null = null;
-  for (const step of standing(run.steps)) {
-    if ((step.rejection_rate ?? 0) > (worst?.rejection_rate ?? 0)) worst = step;
-  }
-  return worst;
 }

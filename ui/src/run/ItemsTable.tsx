@@ -1,162 +1,138 @@
-import {
-  createColumnHelper,
-  createSortedRowModel,
-  rowSortingFeature,
-  tableFeatures,
-  useTable,
-} from "@tanstack/react-table";
 import { useNavigate } from "@tanstack/react-router";
 import { useVirtualizer } from "@tanstack/react-virtual";
-import { useMemo, useRef, useState } from "react";
-import type { Step } from "../api/types";
-import { compare, evidenceColumns, type ItemAtStep } from "../logic/items";
-import { marginOf } from "../logic/margin";
+import { useEffect, useMemo, useRef, useState } from "react";
+import type { Step, StepItems } from "../api/types";
+import { type Column, evidenceColumns, type ItemAtStep } from "../logic/items";
+import { number } from "../logic/format";
+import { enter } from "../shell/enter";
 import { useKeys } from "../shell/useKeys";
 import { ItemLine } from "./ItemLine";
 import css from "./Items.module.css";
+import { ItemsHead } from "./ItemsHead";
+import type { ItemsOfStep } from "./useItems";
 
-const features = tableFeatures({ rowSortingFeature, sortedRowModel: createSortedRowModel() });
-const helper = createColumnHelper<typeof features, ItemAtStep>();
 const ROW = 36;
+const PAUSE_MS = 60; // a thumb that is dragged passes pages that nobody reads
+const TALLEST = 400_000; // rows: browsers do not lay out elements that are much taller
 
 interface Props {
   runId: string;
-  rows: ItemAtStep[];
+  items: ItemsOfStep;
+  head: StepItems;
+  /** Another question begins at its first row. */
+  question: string;
+  sort: string | undefined;
+  setSort: (sort: string | undefined) => void;
+  setRange: (range: readonly [number, number]) => void;
   won: ReadonlySet<string>;
   rules: Step["rules"];
   colours: Map<string, string>;
 }
 
 export interface Shape {
-  evidence: string[];
-  numeric: ReadonlySet<string>;
+  evidence: Column[];
   margin: boolean;
   score: boolean;
+  template: string;
 }
 
-export function ItemsTable({ runId, rows, won, rules, colours }: Props) {
+export function ItemsTable({ runId, items, head, question, sort, setSort, setRange, won, rules, colours }: Props) {
   const frame = useRef<HTMLDivElement>(null);
   const navigate = useNavigate();
   const [cursor, setCursor] = useState(-1);
-  const shape = useMemo(() => shapeOf(rows, rules), [rows, rules]);
-  const columns = useMemo(
-    () =>
-      helper.columns([
-        helper.accessor((row) => row.name ?? row.itemId, { id: "item", sortFn: sorted }),
-        helper.accessor((row) => row.outcome, { id: "outcome", sortFn: sorted }),
-        helper.accessor((row) => row.reason, { id: "reason", sortFn: sorted }),
-        ...shape.evidence.map((key) =>
-          helper.accessor((row) => row.evidence[key], { id: `evidence ${key}`, header: key, sortFn: sorted }),
-        ),
-        ...(shape.margin ? [helper.accessor((row) => marginOf(row, rules), { id: "margin", sortFn: sorted })] : []),
-        ...(shape.score ? [helper.accessor((row) => row.score, { id: "score", sortFn: sorted })] : []),
-      ]),
-    [shape, rules],
-  );
-  const table = useTable({
-    features,
-    columns,
-    data: rows,
-    getRowId: (row: ItemAtStep) => row.itemId,
-    sortDescFirst: false,
-  });
-  const lines = table.getRowModel().rows;
+  const shape = useMemo(() => shapeOf(head, rules), [head, rules]);
+  const count = Math.min(head.total, TALLEST);
   const virtual = useVirtualizer({
-    count: lines.length,
+    count,
     getScrollElement: () => frame.current,
     estimateSize: () => ROW,
+    scrollPaddingStart: ROW, // the head lies over the first row
     overscan: 10,
   });
-  const template = gridOf(shape);
+  const lines = virtual.getVirtualItems();
+  const first = lines[0]?.index ?? 0;
+  const last = lines.at(-1)?.index ?? 0;
+
+  useEffect(() => {
+    const later = setTimeout(() => setRange([first, last]), PAUSE_MS);
+    return () => clearTimeout(later);
+  }, [first, last, setRange]);
+  useEffect(() => {
+    frame.current?.scrollTo({ top: 0 });
+    // oxlint-disable-next-line react/set-state-in-effect
+    setCursor(-1);
+  }, [question]);
 
   function open(row: ItemAtStep | undefined) {
     if (row) void navigate({ to: "/runs/$runId/item", params: { runId }, search: { item: row.itemId } });
   }
-  function move(by: number) {
-    const next = Math.min(lines.length - 1, Math.max(0, cursor + by));
+  function move(to: number) {
+    const next = Math.min(count - 1, Math.max(0, to));
     setCursor(next);
     virtual.scrollToIndex(next);
   }
-  useKeys({ j: () => move(1), k: () => move(-1), Enter: () => open(lines[cursor]?.original) });
+  useKeys({
+    j: () => move(cursor + 1),
+    k: () => move(cursor - 1),
+    Enter: (event) => enter(event, () => open(items.at(cursor))),
+  });
 
   return (
-    // oxlint-disable-next-line jsx-a11y/no-noninteractive-tabindex -- what scrolls must be reachable by keys
-    <div ref={frame} className={css.frame} role="table" tabIndex={0} aria-label="Items" aria-rowcount={lines.length}>
-      <div className={css.inner}>
-        <div className={`${css.line} ${css.head}`} style={{ gridTemplateColumns: template }} role="row">
-          {table.getHeaderGroups()[0]?.headers.map((header) => {
-            const way = header.column.getIsSorted();
-            const name = header.column.id.replace(/^evidence /, "");
-            const right = shape.numeric.has(name) || name === "margin" || name === "score";
-            return (
-              <span
-                key={header.id}
-                role="columnheader"
-                aria-sort={way === "asc" ? "ascending" : way === "desc" ? "descending" : "none"}
-                className={right ? "num" : ""}
-              >
-                <button type="button" onClick={header.column.getToggleSortingHandler()}>
-                  {name}
-                  {way === "asc" ? " ↑" : way === "desc" ? " ↓" : ""}
-                </button>
-              </span>
-            );
-          })}
-        </div>
-        <div style={{ height: virtual.getTotalSize(), position: "relative" }} role="rowgroup">
-          {virtual.getVirtualItems().map((place) => {
-            const row = lines[place.index]?.original;
-            return row ? (
+    <>
+      <div
+        ref={frame}
+        className={`${css.frame} ${items.old ? css.old : ""}`}
+        role="table"
+        // oxlint-disable-next-line jsx-a11y/no-noninteractive-tabindex -- what scrolls must be reachable by keys
+        tabIndex={0}
+        aria-label="Items"
+        aria-busy={items.old}
+        aria-rowcount={head.total + 1}
+      >
+        <div className={css.inner}>
+          <ItemsHead shape={shape} sort={sort} setSort={setSort} />
+          <div style={{ height: virtual.getTotalSize(), position: "relative" }} role="rowgroup">
+            {lines.map((place) => (
               <ItemLine
-                key={row.itemId}
+                key={place.index}
                 runId={runId}
-                row={row}
-                margin={shape.margin ? marginOf(row, rules) : null}
+                index={place.index}
+                row={items.at(place.index)}
+                rules={rules}
                 shape={shape}
-                template={template}
                 top={place.start}
-                won={won.has(row.itemId)}
+                won={won}
                 here={place.index === cursor}
                 colours={colours}
-                open={() => open(row)}
+                open={open}
               />
-            ) : null;
-          })}
+            ))}
+          </div>
         </div>
       </div>
-    </div>
+      {head.total > count ? (
+        <p className={css.none}>The first {number(count)} of this order are shown: narrow it, or order it otherwise.</p>
+      ) : null}
+    </>
   );
 }
 
-function sorted(
-  one: { getValue: (id: string) => unknown },
-  other: { getValue: (id: string) => unknown },
-  id: string,
-): number {
-  return compare(one.getValue(id), other.getValue(id));
-}
-
-function shapeOf(rows: ItemAtStep[], rules: Step["rules"]): Shape {
-  const evidence = evidenceColumns(rows);
-  const numeric = new Set(
-    evidence.filter((key) => rows.every((row) => row.evidence[key] == null || typeof row.evidence[key] === "number")),
+/** Which columns there are: the same on every page. */
+function shapeOf(head: StepItems, rules: Step["rules"]): Shape {
+  const evidence = evidenceColumns(head);
+  const numeric = new Set(evidence.filter((one) => one.numeric).map((one) => one.key));
+  const margin = rules.some(
+    ({ field, op, threshold, reason }) =>
+      numeric.has(field) && typeof threshold === "number" && /[<>]/.test(op) && head.reasons[reason] !== undefined,
   );
-  return {
-    evidence,
-    numeric,
-    margin: rows.some((row) => marginOf(row, rules) !== null),
-    score: rows.some((row) => row.score !== null),
-  };
-}
-
-function gridOf(shape: Shape): string {
-  const evidence = shape.evidence.map((key) => (shape.numeric.has(key) ? "minmax(72px, 0.5fr)" : "minmax(130px, 1fr)"));
-  return [
-    "minmax(220px, 2fr)",
-    "104px",
-    "minmax(140px, 1fr)",
-    ...evidence,
-    ...(shape.margin ? ["78px"] : []),
-    ...(shape.score ? ["78px"] : []),
+  const score = head.scored > 0;
+  const template = [
+    "minmax(200px, 2fr)",
+    "100px",
+    "minmax(120px, 1fr)",
+    ...evidence.map((one) => (one.numeric ? "minmax(72px, 0.5fr)" : "minmax(110px, 1fr)")),
+    ...(margin ? ["70px"] : []),
+    ...(score ? ["70px", "60px"] : []),
   ].join(" ");
+  return { evidence, margin, score, template };
 }

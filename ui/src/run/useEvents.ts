@@ -4,29 +4,14 @@ import { client, taken } from "../api/client";
 import type { EventRow } from "../api/types";
 
 const PAGE = 1_000;
-const BY_ITSELF = 10;
-
-export interface Events {
-  events: EventRow[];
-  loading: boolean;
-  error: unknown;
-  /** There are more than were read by themselves. */
-  hasMore: boolean;
-  more: () => void;
-}
-
-export interface Asked {
-  step_id?: string;
-  outcome?: string;
-  item?: string;
-}
+const MOST = 10;
 
 /**
- * The events of a run, page after page: the first 10,000 by themselves, further ones when asked for.
+ * The first 10,000 events of a step, page after page: what a distribution is drawn from.
  * They are read anew when `state` changes: the counts of a step that goes on.
  */
-export function useEvents(runId: string, asked: Asked, state = ""): Events {
-  const pages = useInfiniteQuery({
+export function useEvents(runId: string, asked: { step_id: string }, state = ""): { events: EventRow[] } {
+  const { data, hasNextPage, isFetchingNextPage, fetchNextPage } = useInfiniteQuery({
     queryKey: ["events", runId, asked, state],
     placeholderData: keepPreviousData,
     initialPageParam: "",
@@ -37,17 +22,9 @@ export function useEvents(runId: string, asked: Asked, state = ""): Events {
     getNextPageParam: (last) => last.next_cursor,
     staleTime: 60_000,
   });
-  const { data, hasNextPage, isFetchingNextPage, fetchNextPage } = pages;
   const read = data?.pages.length ?? 0;
   useEffect(() => {
-    if (hasNextPage && !isFetchingNextPage && read < BY_ITSELF) void fetchNextPage();
+    if (hasNextPage && !isFetchingNextPage && read < MOST) void fetchNextPage();
   }, [hasNextPage, isFetchingNextPage, fetchNextPage, read]);
-  const events = useMemo(() => data?.pages.flatMap((page) => page.events) ?? [], [data]);
-  return {
-    events,
-    loading: pages.isPending || (hasNextPage && read < BY_ITSELF),
-    error: pages.error,
-    hasMore: hasNextPage,
-    more: () => void fetchNextPage(),
-  };
+  return { events: useMemo(() => data?.pages.flatMap((page) => page.events) ?? [], [data]) };
 }

@@ -1,115 +1,139 @@
 import { ActionIcon, Combobox, TextInput, useCombobox } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
-import { useMemo, useRef, useState } from "react";
-import { pipelines, views } from "../api/queries";
-import { quoted, replaced, suggestions, wordAt } from "../logic/filter";
+import { type KeyboardEvent, useRef, useState } from "react";
+import { pipelines } from "../api/queries";
+import { goesOn, narrowed, quoted, replaced, widened, wordAt, wordsOf } from "../logic/filter";
+import { plain, plural } from "../logic/format";
 import { Icon } from "../shell/Icon";
 import css from "./FilterBar.module.css";
-
-const NONE: readonly string[] = [];
+import { SavedViews } from "./SavedViews";
+import { useSuggestions } from "./useSuggestions";
 
 /** The filter, in the one grammar, with what could be typed next. It is in the address. */
 export function FilterBar({ q, change }: { q: string; change: (q: string) => void }) {
-  const [text, setText] = useState(q);
-  const [caret, setCaret] = useState(q.length);
+  const [typed, setTyped] = useState({ q, text: q, caret: q.length });
+  // The address has moved on: to what is typed here, or to something else.
+  if (typed.q !== q) setTyped(typed.text.trim() === q ? { ...typed, q } : { q, text: q, caret: q.length });
+  const { text, caret } = typed;
   const field = useRef<HTMLInputElement>(null);
   const box = useCombobox({ onDropdownClose: () => box.resetSelectedOption() });
-  const { data: known } = useQuery(pipelines);
-  const { data: saved } = useQuery(views);
-
-  const values = useMemo(
-    () => ({
-      pipeline: known?.pipelines.map((one) => one.pipeline) ?? NONE,
-      step: known?.pipelines.flatMap((one) => (one.worst_step ? [one.worst_step.step_name] : [])) ?? NONE,
-      view: saved?.views.filter((one) => one.source === "runs").map((one) => one.name) ?? NONE,
-    }),
-    [known, saved],
-  );
   const word = wordAt(text, caret);
-  const offered = suggestions(word.text, { ...values, step_name: values.step });
+  const offered = useSuggestions(text, word, box.dropdownOpened);
+  const open = box.dropdownOpened && offered.length > 0;
 
+  function type(next: string, at: number) {
+    setTyped({ q, text: next, caret: at });
+  }
   function take(option: string) {
     const next = replaced(text, word, option);
-    setText(next.q);
-    setCaret(next.caret);
-    if (!option.endsWith(":") && !option.endsWith(".")) {
+    type(next.q, next.caret);
+    box.resetSelectedOption();
+    if (!goesOn(option)) {
       box.closeDropdown();
       change(next.q.trim());
     }
     requestAnimationFrame(() => field.current?.setSelectionRange(next.caret, next.caret));
   }
+  function pressed(event: KeyboardEvent) {
+    const at = box.getSelectedOptionIndex();
+    if (event.key === "Enter" && !(open && at >= 0)) {
+      box.closeDropdown();
+      change(text.trim());
+    } else if (event.key === "Tab" && !event.shiftKey && open && word.text !== "") {
+      const option = offered[Math.max(0, at)];
+      event.preventDefault();
+      if (option) take(option.text);
+    }
+  }
+
+  return (
+    <>
+      <div className={css.line}>
+        <Combobox store={box} onOptionSubmit={take} withinPortal={false} position="bottom-start">
+          <Combobox.Target withExpandedAttribute autoComplete="off">
+            <TextInput
+              ref={field}
+              className={css.field ?? ""}
+              aria-label="Filter of runs"
+              aria-autocomplete="list"
+              placeholder='pipeline:competitor_selection rejection_rate:>0.9 since:7d "laptop stand"'
+              classNames={{ input: css.input ?? "" }}
+              spellCheck={false}
+              autoCapitalize="off"
+              leftSection={<Icon name="search" />}
+              rightSection={
+                text ? (
+                  <ActionIcon
+                    variant="subtle"
+                    color="gray"
+                    size="sm"
+                    aria-label="Clear the filter"
+                    onClick={() => {
+                      type("", 0);
+                      change("");
+                      field.current?.focus();
+                    }}
+                  >
+                    <Icon name="close" />
+                  </ActionIcon>
+                ) : null
+              }
+              value={text}
+              onChange={({ currentTarget: { value, selectionStart } }) => {
+                type(value, selectionStart ?? value.length);
+                box.openDropdown();
+                box.resetSelectedOption();
+              }}
+              onSelect={({ currentTarget: { selectionStart } }) => {
+                if (selectionStart !== null && selectionStart !== caret) type(text, selectionStart);
+              }}
+              onBlur={() => box.closeDropdown()}
+              onKeyDown={pressed}
+            />
+          </Combobox.Target>
+          <Combobox.Dropdown hidden={!open} className={css.menu ?? ""}>
+            <Combobox.Options aria-label="What could be typed next" className={css.options ?? ""} mah={360}>
+              {offered.map((one) => (
+                <Combobox.Option key={one.text} value={one.text} className={css.option ?? ""}>
+                  <span className="mono">{plain(one.text)}</span> <small>{one.hint}</small>
+                </Combobox.Option>
+              ))}
+            </Combobox.Options>
+          </Combobox.Dropdown>
+        </Combobox>
+        <SavedViews q={q} change={change} />
+      </div>
+      <p className="visually-hidden" role="status">
+        {open ? plural(offered.length, "suggestion") : ""}
+      </p>
+      <Quick q={q} change={change} />
+    </>
+  );
+}
+
+/** Conditions that are often asked for, to be switched on and off. */
+function Quick({ q, change }: { q: string; change: (q: string) => void }) {
+  const { data: known } = useQuery(pipelines);
+  const said = new Set(wordsOf(q).map((word) => word.text));
   const quick = [
-    ...values.pipeline.slice(0, 4).map((name) => `pipeline:${quoted(name)}`),
+    ...(known?.pipelines ?? []).slice(0, 4).map((one) => `pipeline:${quoted(one.pipeline)}`),
     "label:bad",
     "status:failed",
     "rejection_rate:>0.9",
     "since:1h",
   ];
-
   return (
-    <>
-      <Combobox store={box} onOptionSubmit={take} withinPortal={false} position="bottom-start">
-        <Combobox.Target>
-          <TextInput
-            ref={field}
-            aria-label="Filter of runs"
-            placeholder='pipeline:competitor_selection rejection_rate:>0.9 since:7d "laptop stand"'
-            classNames={{ input: css.input ?? "" }}
-            leftSection={<Icon name="search" />}
-            rightSection={
-              text ? (
-                <ActionIcon
-                  variant="subtle"
-                  color="gray"
-                  size="sm"
-                  aria-label="Clear the filter"
-                  onClick={() => (setText(""), change(""))}
-                >
-                  <Icon name="close" />
-                </ActionIcon>
-              ) : null
-            }
-            value={text}
-            onChange={(event) => {
-              setText(event.currentTarget.value);
-              setCaret(event.currentTarget.selectionStart ?? event.currentTarget.value.length);
-              box.openDropdown();
-              box.resetSelectedOption();
-            }}
-            onSelect={(event) => setCaret(event.currentTarget.selectionStart ?? text.length)}
-            onBlur={() => box.closeDropdown()}
-            onKeyDown={(event) => {
-              if (event.key === "Enter" && box.getSelectedOptionIndex() < 0) {
-                box.closeDropdown();
-                change(text.trim());
-              } else if (event.key === "Tab" && offered[0] && box.dropdownOpened) {
-                event.preventDefault();
-                take(offered[0].text);
-              }
-            }}
-          />
-        </Combobox.Target>
-        <Combobox.Dropdown hidden={offered.length === 0}>
-          <Combobox.Options>
-            {offered.map((one) => (
-              <Combobox.Option key={one.text} value={one.text}>
-                <span className="mono">{one.text}</span> <span className="faint">{one.hint}</span>
-              </Combobox.Option>
-            ))}
-          </Combobox.Options>
-        </Combobox.Dropdown>
-      </Combobox>
-      <div className={css.quick} role="group" aria-label="Often asked">
-        {quick.map((condition) => {
-          const on = ` ${q} `.includes(` ${condition} `);
-          const next = on ? ` ${q} `.replace(` ${condition} `, " ").trim() : `${q} ${condition}`.trim();
-          return (
-            <button key={condition} type="button" aria-pressed={on} onClick={() => change(next)}>
-              {condition}
-            </button>
-          );
-        })}
-      </div>
-    </>
+    <div className={css.quick} role="group" aria-label="Often asked">
+      {quick.map((condition) => (
+        <button
+          key={condition}
+          type="button"
+          aria-pressed={said.has(condition)}
+          onClick={() => change(said.has(condition) ? widened(q, condition) : narrowed(q, condition))}
+        >
+          {plain(condition)}
+        </button>
+      ))}
+    </div>
   );
 }

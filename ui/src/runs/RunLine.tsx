@@ -1,11 +1,9 @@
-import { Checkbox, Skeleton } from "@mantine/core";
-import { useQuery } from "@tanstack/react-query";
+import { Checkbox } from "@mantine/core";
 import { Link } from "@tanstack/react-router";
-import { run } from "../api/queries";
 import type { RunRow } from "../api/types";
 import { narrowed, quoted } from "../logic/filter";
 import { ago, duration, exactTime, number, percent, shortId } from "../logic/format";
-import { candidates, summary, worstStep } from "../logic/summary";
+import { summary } from "../logic/summary";
 import { Pill } from "../shell/Pill";
 import { LABEL, STATUS } from "../shell/tones";
 import css from "./RunsTable.module.css";
@@ -23,18 +21,12 @@ interface Props {
   narrow: (q: string) => void;
 }
 
-interface Said {
-  label: string;
-}
-
-/** One run of the list. What it was about is asked for when the row comes into view. */
+/** One run of the list. */
 export function RunLine({ row, now, top, height, index, here, chosen, choose, q, narrow }: Props) {
-  const whole = useQuery({ ...run(row.run_id), staleTime: 60_000 });
-  const about = whole.data;
-  const counts = about ? candidates(about) : null;
-  const worst = about ? worstStep(about) : null;
-  const labels = (about?.labels ?? []) as Said[];
-  const title = about ? summary(about.input) || shortId(row.run_id) : null;
+  const about = row.summary;
+  const worst = about.worst_step;
+  const title = summary(about.input) || shortId(row.run_id);
+  const output = summary(about.output);
   return (
     <div
       role="row"
@@ -55,8 +47,8 @@ export function RunLine({ row, now, top, height, index, here, chosen, choose, q,
         <Pill tone={STATUS[row.status] ?? "neutral"}>{row.status}</Pill>
       </span>
       <span role="cell" className={css.input}>
-        <Link to="/runs/$runId" params={{ runId: row.run_id }} className={css.title} title={title ?? undefined}>
-          {title ?? <Skeleton height={12} width="70%" />}
+        <Link to="/runs/$runId" params={{ runId: row.run_id }} className={css.title} title={title}>
+          {title}
         </Link>
         <span className={css.sub}>
           <button
@@ -71,18 +63,18 @@ export function RunLine({ row, now, top, height, index, here, chosen, choose, q,
           </span>
         </span>
       </span>
-      <span role="cell" className={`cut ${css.output}`} title={about ? summary(about.output) : undefined}>
-        {about ? summary(about.output) || <span className="faint">–</span> : null}
+      <span role="cell" className={`cut ${css.output}`} title={output}>
+        {output || <span className="faint">–</span>}
       </span>
       <span role="cell" className={`num nowrap ${css.counts}`}>
-        {counts?.entered != null ? (
-          `${number(counts.entered)} → ${number(counts.left)}`
+        {about.items_in !== null ? (
+          `${number(about.items_in)} → ${number(about.items_out)}`
         ) : (
           <span className="faint">–</span>
         )}
       </span>
       <span role="cell" className={css.worst}>
-        {worst?.rejection_rate ? (
+        {worst ? (
           <>
             <span className="cut" title={worst.step_name}>
               {worst.step_name}
@@ -100,7 +92,7 @@ export function RunLine({ row, now, top, height, index, here, chosen, choose, q,
         {duration(row.duration_ms)}
       </span>
       <span role="cell" className={css.labels}>
-        {[...new Set(labels.map((one) => one.label))].map((label) => (
+        {about.labels.map((label) => (
           <Pill key={label} tone={LABEL[label] ?? "neutral"}>
             {label}
           </Pill>

@@ -1,41 +1,52 @@
 import { Button } from "@mantine/core";
 import { useNavigate, useSearch } from "@tanstack/react-router";
-import { useState } from "react";
+import { useRef, useState } from "react";
+import { Refused } from "../api/client";
+import { PAGE } from "../api/queries";
 import { number } from "../logic/format";
 import { Problem } from "../shell/Problem";
 import { useTitle } from "../shell/useTitle";
 import { Waiting } from "../shell/Waiting";
+import { Away } from "./Away";
 import { FilterBar } from "./FilterBar";
 import { FilterRefused } from "./FilterRefused";
 import { FirstSteps } from "./FirstSteps";
 import css from "./RunsPage.module.css";
 import { RunsTable } from "./RunsTable";
+import { RunTimes } from "./RunTimes";
 import { useLiveRuns } from "./useLiveRuns";
-import { Refused } from "../api/client";
+
+const NOTHING: string[] = [];
 
 export function RunsPage() {
   const { q = "" } = useSearch({ from: "/runs" });
-  return <Runs key={q} q={q} />;
-}
-
-function Runs({ q }: { q: string }) {
   useTitle(q ? `Runs: ${q}` : "Runs");
   const navigate = useNavigate();
-  const [atTop, setAtTop] = useState(true);
-  const [chosen, setChosen] = useState<string[]>([]);
+  const list = useRef<HTMLDivElement>(null);
+  const [read, setRead] = useState({ q, atTop: true, chosen: NOTHING });
+  if (read.q !== q) setRead({ q, atTop: true, chosen: NOTHING }); // another filter, another list
+  const { atTop, chosen } = read;
   const live = useLiveRuns(q, atTop && chosen.length === 0);
+  const refused = live.error instanceof Refused && live.error.status === 422 ? live.error : null;
 
   function setFilter(next: string) {
     void navigate({ to: "/runs", search: next ? { q: next } : {} });
   }
   function choose(runId: string) {
-    setChosen((before) =>
-      before.includes(runId) ? before.filter((one) => one !== runId) : [...before, runId].slice(-2),
-    );
+    setRead((before) => ({
+      ...before,
+      chosen: before.chosen.includes(runId)
+        ? before.chosen.filter((one) => one !== runId)
+        : [...before.chosen, runId].slice(-2),
+    }));
   }
   function compare() {
     const [a, b] = chosen;
     if (a && b) void navigate({ to: "/compare", search: { a, b } });
+  }
+  function showNew() {
+    live.accept();
+    list.current?.querySelector("[role=rowgroup]")?.scrollTo({ top: 0 });
   }
 
   return (
@@ -47,8 +58,9 @@ function Runs({ q }: { q: string }) {
         </small>
       </h1>
       <FilterBar q={q} change={setFilter} />
-      {live.error instanceof Refused && live.error.status === 422 ? (
-        <FilterRefused error={live.error} clear={() => setFilter("")} />
+      {refused ? null : <RunTimes q={q} change={setFilter} />}
+      {refused ? (
+        <FilterRefused error={refused} clear={() => setFilter("")} />
       ) : live.error && live.rows.length === 0 ? (
         <Problem error={live.error} again={live.again} />
       ) : live.loading ? (
@@ -59,13 +71,20 @@ function Runs({ q }: { q: string }) {
         <>
           <div className={css.bar} aria-live="polite">
             {live.waiting > 0 ? (
-              <Button size="compact-sm" variant="light" onClick={live.accept}>
-                Show {number(live.waiting)} new
+              <Button size="compact-sm" variant="light" onClick={showNew}>
+                Show {number(live.waiting)}
+                {live.waiting < PAGE ? "" : "+"} new
               </Button>
             ) : null}
+            {live.away === null ? null : <Away since={live.away} />}
             <span className="space" />
             {chosen.length > 0 ? (
-              <Button size="compact-sm" variant="subtle" color="gray" onClick={() => setChosen([])}>
+              <Button
+                size="compact-sm"
+                variant="subtle"
+                color="gray"
+                onClick={() => setRead((before) => ({ ...before, chosen: NOTHING }))}
+              >
                 Clear
               </Button>
             ) : null}
@@ -76,15 +95,18 @@ function Runs({ q }: { q: string }) {
               </Button>
             ) : null}
           </div>
-          <RunsTable
-            live={live}
-            chosen={chosen}
-            choose={choose}
-            compare={compare}
-            setAtTop={setAtTop}
-            narrow={setFilter}
-            q={q}
-          />
+          <div ref={list} className={css.list}>
+            <RunsTable
+              key={q}
+              live={live}
+              chosen={chosen}
+              choose={choose}
+              compare={compare}
+              setAtTop={(top) => setRead((before) => (before.atTop === top ? before : { ...before, atTop: top }))}
+              narrow={setFilter}
+              q={q}
+            />
+          </div>
         </>
       )}
     </>

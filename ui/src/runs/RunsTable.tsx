@@ -2,6 +2,7 @@ import { useMediaQuery } from "@mantine/hooks";
 import { useNavigate } from "@tanstack/react-router";
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { useEffect, useRef, useState } from "react";
+import { enter } from "../shell/enter";
 import { useKeys } from "../shell/useKeys";
 import { useNow } from "../shell/useNow";
 import { RunLine } from "./RunLine";
@@ -49,7 +50,7 @@ export function RunsTable({ live, chosen, choose, compare, setAtTop, q, narrow }
     k: () => move(-1),
     x: () => cursor && choose(cursor),
     c: compare,
-    Enter: () => cursor && void navigate({ to: "/runs/$runId", params: { runId: cursor } }),
+    Enter: (event) => enter(event, () => cursor && void navigate({ to: "/runs/$runId", params: { runId: cursor } })),
   });
 
   function scrolled() {
@@ -69,8 +70,15 @@ export function RunsTable({ live, chosen, choose, compare, setAtTop, q, narrow }
           </span>
         ))}
       </div>
-      {/* oxlint-disable-next-line jsx-a11y/no-noninteractive-tabindex -- what scrolls must be reachable by keys */}
-      <div ref={frame} className={css.frame} onScroll={scrolled} role="rowgroup" tabIndex={0} aria-label="Rows">
+      <div
+        ref={frame}
+        className={css.frame}
+        onScroll={scrolled}
+        role="rowgroup"
+        // oxlint-disable-next-line jsx-a11y/no-noninteractive-tabindex -- what scrolls must be reachable by keys
+        tabIndex={0}
+        aria-label="Rows"
+      >
         <div style={{ height: virtual.getTotalSize(), position: "relative" }}>
           {virtual.getVirtualItems().map((place) => {
             const row = rows[place.index];

@@ -6,6 +6,7 @@ const KEYS: [string, string][] = [
   ["Enter", "open the row"],
   ["x", "choose the row, to compare two"],
   ["c", "compare the two that are chosen"],
+  ["← →", "on the picture of times: a stretch; Enter puts it into the filter"],
   ["?", "this help"],
 ];
 

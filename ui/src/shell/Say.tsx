@@ -1,4 +1,5 @@
 import type { ReactNode } from "react";
+import { plain } from "../logic/format";
 import { Copy } from "./Copy";
 import css from "./Say.module.css";
 
@@ -13,7 +14,7 @@ interface Props {
 
 /** The answer in plain words, first; the first sentence of it stands out. */
 export function Say({ sentence, unknown, hint, aside, children }: Props) {
-  const [first, rest] = parted(sentence);
+  const [first, rest] = parted(plain(sentence));
   return (
     <div className={css.say}>
       <span className={css.copy}>
@@ -25,10 +26,10 @@ export function Say({ sentence, unknown, hint, aside, children }: Props) {
       </p>
       {unknown && !sentence.includes(unknown.detail) ? (
         <p className={css.more}>
-          <b>Not known</b> ({unknown.cause.replaceAll("_", " ")}): {unknown.detail}
+          <b>Not known</b> ({unknown.cause.replaceAll("_", " ")}): {plain(unknown.detail)}
         </p>
       ) : null}
-      {hint ? <p className={css.more}>{hint}</p> : null}
+      {hint ? <p className={css.more}>{plain(hint)}</p> : null}
       {children ? <div className={css.more}>{children}</div> : null}
     </div>
   );

@@ -9,6 +9,7 @@ import { useKeys } from "./useKeys";
 
 const PLACES = [
   { to: "/runs", name: "Runs" },
+  { to: "/steps", name: "Steps" },
   { to: "/pipelines", name: "Pipelines" },
   { to: "/ask", name: "Ask" },
 ] as const;
@@ -25,7 +26,7 @@ export function Shell() {
       <header className={css.top}>
         <Link to="/runs" className={css.logo} aria-label="X-Ray, all runs">
           <span aria-hidden="true" className={css.mark} />
-          X-Ray
+          <span className={css.name}>X-Ray</span>
         </Link>
         <nav className={css.nav} aria-label="Pages">
           {PLACES.map(({ to, name }) => (

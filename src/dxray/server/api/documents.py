@@ -51,7 +51,7 @@ class ReceiptAnswer(Document):
     duplicate: bool
 
 
-class RunRow(Document):
+class RunHead(Document):
     """Times are RFC 3339 in UTC, durations milliseconds.
 
     `losses` counts by cause the events that did not arrive, those of the steps included; of the causes `truncated` and
@@ -74,6 +74,34 @@ class RunRow(Document):
     losses: dict[str, int]
     marks: list[str]
     url: str
+
+
+class HighestRate(Document):
+    step_id: str
+    step_name: str
+    rejection_rate: float
+
+
+class RunSummary(Document):
+    """What a run was about, short whatever was recorded: of `input` and `output` the first fields, each text cut.
+
+    `items_in` and `items_out` count candidates, null where that is not known; `steps` those that no later attempt
+    superseded; `labels` are the values of the labels that stand.
+    """
+
+    input: Any
+    output: Any
+    items_in: int | None
+    items_out: int | None
+    steps: int
+    worst_step: HighestRate | None
+    labels: list[str]
+
+
+class RunRow(RunHead):
+    """A run in a list."""
+
+    summary: RunSummary
 
 
 class Counts(Document):
@@ -172,7 +200,7 @@ class StepAcrossRuns(StepRow):
     code_version: str | None
 
 
-class RunAnswer(RunRow):
+class RunAnswer(RunHead):
     input: Any
     output: Any
     metadata: Any

@@ -116,6 +116,7 @@ class FlippedItem(Document):
     run_id: str
     item_id: str
     name: str | None
+    step_id: str
     step_name: str
     now: Literal["rejected", "kept"]
     exactness: Literal["certain", "bounded"]
@@ -123,6 +124,19 @@ class FlippedItem(Document):
     field: str
     observed: Any
     then: str | None
+
+
+class EstimateRow(Document):
+    """How many items flip, by those of which evidence was kept by chance; null where that narrows no bounds.
+
+    `interval` has the truth in it in 95 of 100 cases, and lies within `flipped`, which always has. `about` is null
+    where some of the sample stay open too. `items` are estimated, by the `looked_at` of them whose evidence was kept.
+    """
+
+    about: int | None
+    interval: list[int]
+    items: int
+    looked_at: int
 
 
 class Point(Document):
@@ -156,6 +170,7 @@ class WhatifAnswer(Document):
     exactness: Literal["certain", "bounded", "replay_needed"]
     items: int
     flipped: list[int]
+    flipped_estimate: EstimateRow | None
     newly_rejected: list[int]
     newly_kept: list[int]
     by_reason_after: list[ReasonRow]
@@ -186,7 +201,7 @@ def body(model: type[Parameters]) -> dict[str, Any]:
 @router.post(
     "/whatif",
     summary="What would another threshold have done, over recorded history?",
-    responses=answers(WhatifAnswer, 400, 413),
+    responses=answers(WhatifAnswer, 400, 404, 413),
     openapi_extra=body(WhatifBody),
 )
 async def post_whatif(request: Request, parts: PartsHere, _: Annotated[NoParameters, Query()]) -> Response:

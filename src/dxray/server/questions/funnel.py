@@ -257,24 +257,24 @@ def _came_in(out: Mapping[str, Any]) -> str:
         ends = f"{_many(left)} kept to the end; nothing selects"
     if entered is None:
         return f"{ends[:1].upper()}{ends[1:]}." if ends else ""
-    came = f"{entered} item{'s' if entered != 1 else ''} came in"
+    came = f"{entered:,} item{'s' if entered != 1 else ''} came in"
     if out["expanded"]:
-        were = f"{out['expanded']} more {'was' if out['expanded'] == 1 else 'were'}"
+        were = f"{out['expanded']:,} more {'was' if out['expanded'] == 1 else 'were'}"
         came += f" ({were} expanded into others)"
     return f"{came}, and {ends}." if ends else f"{came}."
 
 
 def _many(n: int) -> str:
-    return f"{n} {'was' if n == 1 else 'were'}"
+    return f"{n:,} {'was' if n == 1 else 'were'}"
 
 
 def _dropped_most(most: Mapping[str, Any] | None) -> str:
     if most is None:
         return ""
-    of = "" if most["of"] is None else f" of {most['of']}"
+    of = "" if most["of"] is None else f" of {most['of']:,}"
     if most["lost_after"] is not None:
-        return f"Most were lost between {most['lost_after']} and {most['step_name']}: {most['n']}{of}, without a word."
-    whys = [f"{shown(one['reason'])} {one['n']}" for one in most["reasons"][:3]]
-    whys += [f"{name} {n}" for name, n in most["by"].items() if name != "rejected"]
-    whys += [f"unaccounted {most['unaccounted']}"] if most["unaccounted"] else []
-    return f"{most['step_name']} dropped most, {most['n']}{of}" + (f": {', '.join(whys)}." if whys else ".")
+        return f"Most were lost between {most['lost_after']} and {most['step_name']}: {most['n']:,}{of}, without a word."
+    whys = [f"{shown(one['reason'])} {one['n']:,}" for one in most["reasons"][:3]]
+    whys += [f"{name} {n:,}" for name, n in most["by"].items() if name != "rejected"]
+    whys += [f"unaccounted {most['unaccounted']:,}"] if most["unaccounted"] else []
+    return f"{most['step_name']} dropped most, {most['n']:,}{of}" + (f": {', '.join(whys)}." if whys else ".")

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from dxray.server.filters import Clause
+from dxray.server.reasoning.attempts import without_superseded
 from dxray.server.reasoning.conservation import contradictions, counts, is_complete
 from dxray.server.reasoning.edges import edges
 from dxray.server.reasoning.flow import Stage, flow_of, stages_of
 from dxray.server.reasoning.losses import NONE, Losses, losses_of
+from dxray.server.reasoning.run_summary import COLUMNS, counted, short
 from dxray.server.reasoning.selection import equal, existing_run, labels_of, page_of, period, runs_where
 from dxray.server.reasoning.shown import Row, embedded, when
 from dxray.server.store.base import Reader
@@ -44,16 +48,57 @@ def runs(
     limit: int = 100,
     offset: int = 0,
 ) -> dict[str, Any]:
-    """A page of runs, newest first. Raises `FilterError`."""
+    """A page of runs, newest first, each with what it was about. Raises `FilterError`.
+
+    A page takes the same few reads, however many runs are on it.
+    """
     where = [
         *equal(pipeline=pipeline, status=status),
         *period(since, until, "started_at"),
         *runs_where(reader, q),
     ]
-    rows, total = page_of(reader, "runs", _LISTED, where, ["-started_at", "-run_id"], limit, offset)
-    losses = losses_of(reader, [row["run_id"] for row in rows])
-    found = [_run(row, losses.get(row["run_id"], NONE), base) for row in rows]
+    # Steps are counted here, from rows that are read anyway: the store would read them once more.
+    columns = (*(name for name in _LISTED if name != "step_count"), "input", "output")
+    rows, total = page_of(reader, "runs", columns, where, ["-started_at", "-run_id"], limit, offset)
+    ids = [row["run_id"] for row in rows]
+    losses = losses_of(reader, ids)
+    about = _about(reader, ids)
+    found = [_listed(row, losses.get(row["run_id"], NONE), about[row["run_id"]], base) for row in rows]
     return {"runs": found, "total": total, "limit": limit, "offset": offset}
+
+
+@dataclass(slots=True)
+class _About:
+    """What a list says of a run besides its row."""
+
+    step_count: int = 0
+    steps: list[Row] = field(default_factory=list)  # those that count
+    labels: list[str] = field(default_factory=list)
+
+
+def _about(reader: Reader, run_ids: Sequence[str]) -> dict[str, _About]:
+    found = {run_id: _About() for run_id in run_ids}
+    if not run_ids:
+        return found
+    of_these = [Clause("run_id", "in", list(run_ids))]
+    steps = reader.select("steps", COLUMNS, of_these)
+    for run_id in steps["run_id"].to_pylist():
+        found[run_id].step_count += 1
+    for step in without_superseded(reader, steps).to_pylist():
+        found[step["run_id"]].steps.append(step)
+    for label in labels_of(reader, of_these):
+        said = found[str(label["run_id"])].labels
+        if label["label"] not in said:
+            said.append(str(label["label"]))
+    return found
+
+
+def _listed(row: Row, losses: Losses, about: _About, base: str) -> dict[str, Any]:
+    said = {"input": short(row["input"]), "output": short(row["output"])}
+    return {
+        **_run({**row, "step_count": about.step_count}, losses, base),
+        "summary": {**said, **counted(about.steps, losses), "labels": about.labels},
+    }
 
 
 def run(reader: Reader, run_id: str, base: str) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """What would another threshold have done, over recorded history? See `reasoning.replay` for what is certain.
 
 `flipped` counts (run, step, item): items that came to a step whose rules are changed, and that the step by itself now
-rejects and did not, or rejected and does not now. [lo, hi]: those that certainly do, and those that may.
+rejects and did not, or rejected and does not now. [lo, hi]: those that certainly do, and those that may. Where sampled
+evidence leaves items open, an estimate with its interval stands beside it: see `reasoning.samples`.
 """
 
 from __future__ import annotations
@@ -13,15 +14,16 @@ from typing import Any
 
 import pyarrow as pa
 
-from dxray.server.errors import Invalid, nearest
+from dxray.server.errors import Invalid, NotFound, nearest
 from dxray.server.filters import Clause
 from dxray.server.reasoning.attempts import without_superseded
 from dxray.server.reasoning.histories import OF_RUN, by_run, histories, share_what_they_show
 from dxray.server.reasoning.limits import Change, as_double, is_number, kind_of
 from dxray.server.reasoning.outcomes import Outcomes
+from dxray.server.reasoning.pipeline_names import pipelines_like
 from dxray.server.reasoning.replay import replay
 from dxray.server.reasoning.selection import equal, period, runs_where
-from dxray.server.reasoning.sentences import shown
+from dxray.server.reasoning.sentences import limit_text, shown
 from dxray.server.reasoning.shown import Row, parsed
 from dxray.server.reasoning.sweeps import SWEPT, steepest, thresholds
 from dxray.server.reasoning.swept import Asked, one_may_be_enough, sweep
@@ -43,13 +45,17 @@ def whatif(
     until: str | None = None,
     q: str | None = None,
 ) -> dict[str, Any]:
-    """The answer, fields as in the contract. Raises `FilterError`, and `Invalid` for a change that cannot be asked."""
+    """The answer, fields as in the contract. Raises `FilterError`, `Invalid` for a change that cannot be asked, and
+    `NotFound` where no run is asked of."""
     if not changes and not swept:
         raise Invalid(
             "no change was given", field="changes", fix='give changes: [{"reason": …, "threshold": …}], or a sweep'
         )
+    _one_change_a_rule(changes)
     where = [*equal(pipeline=pipeline), *period(since, until, "started_at"), *runs_where(reader, q)]
     runs = reader.select("runs", OF_RUN, where, ["-started_at", "-run_id"])
+    if not runs.num_rows:
+        raise _no_runs(reader, pipeline)
     rules = _Rules(reader, runs)
     for number, change in enumerate(changes):
         rules.check(change, f"changes.{number}")
@@ -76,6 +82,36 @@ def whatif(
         out["curve"] = _curve(reader, rules, swept, points)
     out["sentence"] = _sentence(out, changes, swept)
     return out
+
+
+def _one_change_a_rule(changes: Sequence[Change]) -> None:
+    """Refuse two changes that may be of one rule: which of them is meant, nothing says."""
+    for number, change in enumerate(changes):
+        for before in changes[:number]:
+            apart = None not in (change.step_name, before.step_name) and change.step_name != before.step_name
+            if change.reason == before.reason and not apart:
+                both = f"{_said(before)} and {_said(change)}"
+                raise Invalid(
+                    f"{change.reason!r} is changed twice: {both}",
+                    field=f"changes.{number}",
+                    fix="give one change of each rule; where steps differ, give each its step_name",
+                )
+
+
+def _said(change: Change) -> str:
+    where = f" at {shown(change.step_name)}" if change.step_name is not None else ""
+    return ("switched off" if change.disable else f"to {limit_text(change.threshold)}") + where
+
+
+def _no_runs(reader: Reader, pipeline: str | None) -> NotFound:
+    near = pipelines_like(reader, pipeline)
+    if pipeline is None or near is None:
+        return NotFound("there are no such runs", field="q", fix="GET /runs lists the runs there are")
+    return NotFound(
+        f"no run of a pipeline {pipeline!r} is recorded",
+        field="pipeline",
+        fix=f"did you mean {' or '.join(map(repr, near))}?" if near else "GET /pipelines lists those there are",
+    )
 
 
 class _Rules:
@@ -143,11 +179,9 @@ class _Rules:
             )
         if not known:
             raise Invalid(
-                "no rule was recorded in these runs" if self._runs.num_rows else "there are no such runs",
+                "no rule was recorded in these runs",
                 field=f"{at}.reason",
-                fix="record rules: step.require(field, op, threshold, reason=…)"
-                if self._runs.num_rows
-                else "GET /runs lists the runs there are",
+                fix="record rules: step.require(field, op, threshold, reason=…)",
             )
         raise Invalid(f"no rule has the reason {reason!r}", field=f"{at}.reason", fix=nearest(reason, known))
 
@@ -283,7 +317,20 @@ def _of_changes(out: Mapping[str, Any]) -> str:
     what = [f"{_span(dropped)} newly rejected"] if dropped[1] else []
     what += [f"{_span(kept)} newly kept"] if kept[1] else []
     flips = f"{_span([low, high])} of {_many(out['items'], 'item')} would be decided otherwise ({', '.join(what)})"
-    return f"{head}, {flips}, in {_span(out['runs_affected'])} of the {where}. {_of_winners(out)}"
+    said = f"{head}, {flips}, in {_span(out['runs_affected'])} of the {where}. {_of_sample(out['flipped_estimate'])}"
+    return said + _of_winners(out)
+
+
+def _of_sample(found: Mapping[str, Any] | None) -> str:
+    """What the sample adds to the bounds."""
+    if found is None:
+        return ""
+    low, high = found["interval"]
+    many = f"{low:,} to {high:,} (95 %)"
+    if found["about"] is not None:
+        many = f"about {found['about']:,} ({low:,} to {high:,}, 95 %)"
+    of = f"the evidence of {found['looked_at']:,} of {_many(found['items'], 'item')}"
+    return f"By {of}, kept by chance, it is {many}. "
 
 
 def _of_winners(out: Mapping[str, Any]) -> str:
@@ -304,9 +351,9 @@ def _of_winners(out: Mapping[str, Any]) -> str:
 def _change(one: Mapping[str, Any]) -> str:
     if one["disable"]:
         return f"the rule {shown(one['reason'])} switched off"
-    was = [shown(value) for value in one["from"][:2]]
+    was = [limit_text(value) for value in one["from"][:2]]
     before = f" instead of {' or '.join(was)}" if len(one["from"]) <= 2 else ""
-    return f"{shown(one['reason'])} at {shown(one['to'])}{before}"
+    return f"{shown(one['reason'])} at {limit_text(one['to'])}{before}"
 
 
 def _of_curve(curve: Sequence[Mapping[str, Any]], swept: Mapping[str, Any]) -> str:

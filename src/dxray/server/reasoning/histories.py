@@ -15,6 +15,7 @@ from dxray.server.reasoning.flow import STAGE_COLUMNS, Flow, Stage, flow_of, sta
 from dxray.server.reasoning.limits import NO, YES, Array, Limit, Observed, verdicts
 from dxray.server.reasoning.losses import NONE, Losses, losses_of
 from dxray.server.reasoning.replay import OUTRANKED, PRODUCED, REJECTED, UNSAID, At, History, takes_either
+from dxray.server.reasoning.samples import samples
 from dxray.server.reasoning.shown import Row, parsed
 from dxray.server.store.base import Reader, Value
 from dxray.wire.records import OUTCOMES
@@ -89,6 +90,7 @@ class _Chunk:
         lineage = reader.select("lineage", ["run_id", "step_id", "item_id", "parent_id"], here)
         self._encode(events, lineage)
         self._values(events)
+        self.samples = samples(reader, here, events, self.run_ids, self.items)
 
     def _encode(self, events: pa.Table, lineage: pa.Table) -> None:
         self.run_ids, run = codes(events["run_id"])
@@ -150,7 +152,9 @@ class _Chunk:
         at = [made.at(stage, config[stage.step_id], self.rules.get(run_id, [])) for stage in flow.stages]
         whole = row["status"] == "completed" and not losses.of_events() and not flow.holes
         whole = whole and not any(stage.lossy for stage in flow.stages)
-        return History(run_id, made.names, at, self.words, made.by_hand, whole)
+        place = self.run_ids.get(run_id, -1)
+        sample = None if self.samples is None else self.samples.of(place, made.known)
+        return History(run_id, made.names, at, self.words, made.by_hand, whole, sample)
 
 
 class _One:

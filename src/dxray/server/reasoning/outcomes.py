@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 
 from dxray.server.filters import Clause
+from dxray.server.reasoning.evidence import evidence_of, shapes_of
 from dxray.server.reasoning.limits import MAYBE, NO, YES, Array, Change
 from dxray.server.reasoning.replay import MERGED, REJECTED, At, History, Judged, Replayed
+from dxray.server.reasoning.samples import Estimated
 from dxray.server.reasoning.shown import Row
 from dxray.server.store.base import Reader
 
@@ -18,6 +20,9 @@ _SHOWN = 200  # runs whose outcome changes
 _EXAMPLES = 12
 _A_KIND = 4  # examples of one step and direction
 _MAY_WIN = 10
+_WITH_EVIDENCE = (
+    "run_id", "step_id", "item_id", "outcome", "score", "shape_id", "num", "str", "evidence_text", "evidence_state",
+)  # fmt: skip
 EXACTNESS = ("certain", "bounded", "replay_needed")
 
 
@@ -36,6 +41,7 @@ class Outcomes:
         self.exactness = 0
         self.winners: list[dict[str, Any]] = []
         self.examples: list[dict[str, Any]] = []
+        self._estimated = Estimated(changes)
         self._shown: Counter[tuple[str, str]] = Counter()
         self._needed: dict[tuple[str, str, str, str | None], set[str]] = {}
 
@@ -53,6 +59,7 @@ class Outcomes:
             flips[1] += int((certain | maybe).sum())
             self.items += int(at.present.sum())
             self.steps[at.stage.name] += int((certain | maybe).sum())
+            self._estimated.add(run, at, certain, maybe)
             self._reasons(run, at, judged)
             self._explain(run, at, judged, maybe)
             self._show(run, place, found, certain, maybe)
@@ -171,6 +178,7 @@ class Outcomes:
                     {
                         "run_id": run.run_id,
                         "item_id": run.items[n],
+                        "step_id": at.stage.step_id,
                         "step_name": at.stage.name,
                         "now": now,
                         "exactness": how,
@@ -187,14 +195,17 @@ class Outcomes:
         for one in self.winners:
             for field in ("from", "to", "may_win"):
                 one[field] = [{"item_id": item, "name": names.get((one["run_id"], item))} for item in one[field]]
+        _as_recorded(reader, self.examples)
         for one in self.examples:
             one["name"] = names.get((one["run_id"], one["item_id"]))
+        flipped = [low + high for low, high in zip(self.dropped, self.kept, strict=True)]
         reasons = sorted({*self.before, *self.after}, key=lambda one: (one is not None, one or ""))
         return {
             "changes": before,
             "exactness": EXACTNESS[self.exactness],
             "items": self.items,
-            "flipped": [self.dropped[0] + self.kept[0], self.dropped[1] + self.kept[1]],
+            "flipped": flipped,
+            "flipped_estimate": self._estimated.answer(*flipped),
             "newly_rejected": self.dropped,
             "newly_kept": self.kept,
             "by_reason_after": [
@@ -239,6 +250,31 @@ def then(run: History, place: int, item: int, found: Replayed) -> str:
         if bool((at.outcome == MERGED).any()):
             return f"reaches {last}, then unknown"
         going.append(here)
+
+
+def _as_recorded(reader: Reader, examples: Sequence[dict[str, Any]]) -> None:
+    """What the rules observed, where columns hold it as a text or not at all: lists, and numbers of many digits."""
+    wanted = [one for one in examples if one["observed"] is None or str(one["observed"])[:1] in ("[", "{")]
+    if not wanted:
+        return
+    runs, items = ({one[name] for one in wanted} for name in ("run_id", "item_id"))
+    where = [
+        Clause("run_id", "in", sorted(runs)),
+        Clause("item_id", "in", sorted(items)),
+        Clause("shape_id", "not_null"),
+    ]
+    rows = reader.select("events", _WITH_EVIDENCE, where, ["event_no"]).to_pylist()
+    shapes = shapes_of(reader, rows)
+    found: dict[tuple[str, str], list[tuple[str, dict[str, Any]]]] = {}
+    for row in rows:
+        if row["outcome"] is not None or row["score"] is None:  # else they are the parts of a score
+            facts = evidence_of(row, shapes) or {}
+            found.setdefault((row["run_id"], row["item_id"]), []).append((row["step_id"], facts))
+    for one in wanted:
+        has = [part for part in found.get((one["run_id"], one["item_id"]), ()) if one["field"] in part[1]]
+        here = [part for part in has if part[0] == one["step_id"]]
+        for _, facts in (here or has)[-1:]:
+            one["observed"] = facts[one["field"]]
 
 
 def _names(reader: Reader, rows: Iterable[dict[str, Any]]) -> dict[tuple[str, str], str]:

@@ -101,6 +101,14 @@ class At:
         return self.stage.decided or self.stage.cutoff is not None or bool((self.outcome == OUTRANKED).any())
 
 
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Which items' evidence was left to chance: their chance, 0 of the others, and whether it was kept by it."""
+
+    p: Array
+    kept: Array  # bool
+
+
 @dataclass(slots=True)
 class History:
     """One run."""
@@ -111,6 +119,7 @@ class History:
     words: Sequence[str]  # reasons
     by_hand: bool = False  # posted: which rules were asked of what is not known
     whole: bool = True  # it completed, and nothing of it was lost
+    sample: Sample | None = None  # None where no evidence was left to chance
 
 
 @dataclass(slots=True)

@@ -40,6 +40,7 @@ _OF_STEPS = {
     "step": Known("step_name|step_type"),
     "step_name": Known("step_name"),
     "step_type": Known("step_type"),
+    "reason": Known("reasons"),
     "rejection_rate": Known("rejection_rate", "number"),
     "input_count": Known("input_count", "number"),
     "output_count": Known("output_count", "number"),

@@ -11,8 +11,9 @@ from dxray.wire.answers.labels import Label, Labels
 from dxray.wire.answers.lineage import Generations, Lineage, LineageEdge, LineageNode
 from dxray.wire.answers.rank import Component, RankChange, Ranking, RankSide, WhyRank
 from dxray.wire.answers.rules import RuleHealth, Rules
-from dxray.wire.answers.runs import Edge, Event, Pipeline, Pipelines, Posted, Run, Runs, Step, Steps
+from dxray.wire.answers.runs import Edge, Event, Pipeline, Pipelines, Posted, Run, Runs, Step, Steps, Summary
 from dxray.wire.answers.stability import EntryStep, Stability, UnstableInput
+from dxray.wire.answers.step_items import StepItem, StepItems
 from dxray.wire.answers.views import View, Views
 from dxray.wire.answers.whatif import Whatif
 from dxray.wire.answers.why import Ancestor, Predicate, Stop, Why
@@ -59,8 +60,11 @@ __all__ = [
     "SplitStep",
     "Stability",
     "Step",
+    "StepItem",
+    "StepItems",
     "Steps",
     "Stop",
+    "Summary",
     "Undecided",
     "Unknown",
     "UnstableInput",

@@ -68,8 +68,20 @@ class Step(Answer):
         return self.step_name or self.name or self.step_id
 
 
+class Summary(Answer):
+    """What a run of a list was about: the first fields of its input and output, cut, and how many candidates."""
+
+    input: Any = None
+    output: Any = None
+    items_in: int | None = None
+    items_out: int | None = None
+    steps: int | None = None
+    worst_step: Any = None
+    labels: list[str] = []
+
+
 class Run(Printed):
-    """One execution of a pipeline. In lists `input`, `output`, `steps` and more are absent."""
+    """One execution of a pipeline. In lists `input`, `output`, `steps` and more are absent; `summary` is only there."""
 
     _nested: ClassVar[tuple[str, ...]] = ("steps",)
 
@@ -94,6 +106,7 @@ class Run(Printed):
     labels: list[Any] | None = None
     url: str | None = None
     steps: list[Step] = []
+    summary: Summary | None = None
 
     def _lines(self, width: int) -> list[Line]:
         from dxray.wire.printed.runs import run_lines

@@ -59,6 +59,7 @@ class FlippedItem(Named):
     """An item that its step now rejects, or keeps."""
 
     run_id: str = ""
+    step_id: str = ""
     step_name: str = ""
     now: str = ""
     exactness: str = ""
@@ -66,6 +67,15 @@ class FlippedItem(Named):
     field: str | None = None
     observed: Any = None
     then: str | None = None
+
+
+class Estimate(Answer):
+    """How many items flip, by a sample: about, and the 95 % interval."""
+
+    about: int | None = None
+    interval: list[int] = []
+    items: int | None = None
+    looked_at: int | None = None
 
 
 class CurvePoint(Answer):
@@ -101,6 +111,7 @@ class Whatif(Printed):
     exactness: str = ""
     items: int | None = None
     flipped: list[int] = []
+    flipped_estimate: Estimate | None = None
     newly_rejected: list[int] = []
     newly_kept: list[int] = []
     by_reason_after: list[ReasonCount] = []

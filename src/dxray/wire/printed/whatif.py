@@ -24,6 +24,7 @@ def whatif_lines(answer: Whatif, width: int = WIDTH, commands: bool = False) -> 
     if answer.curve:
         lines += [Line(), *curve_lines(answer.curve, width)]
     if answer.changes:
+        lines += _estimate(answer, width)
         lines += _reasons(answer, width)
         lines += _winners(answer, width)
         lines += _examples(answer, width)
@@ -88,6 +89,20 @@ def _cell(value: int, most: int, row: int) -> str:
 
 
 # What it rests on
+
+
+def _estimate(answer: Whatif, width: int) -> Iterator[Line]:
+    """What is sure beside what a sample says."""
+    found = answer.flipped_estimate
+    if found is None or len(found.interval) != 2:
+        return
+    yield Line()
+    yield Line().add("  Items decided otherwise", "bold")
+    yield Line().add("  for certain       ").add(pair(answer.flipped), "bold")
+    about = "" if found.about is None else f"about {number(found.about)}, "
+    line = Line().add("  by the sample     ").add(f"{about}{pair(found.interval)} (95 %)", "bold")
+    said = f"{number(found.looked_at)} of {number(found.items)} items kept their evidence, by chance"
+    yield from _beside(line.add("  "), said, width, "dim")
 
 
 def _reasons(answer: Whatif, width: int) -> Iterator[Line]:

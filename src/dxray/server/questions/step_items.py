@@ -1,0 +1,332 @@
+"""Which items came to a step, and what became of each: all of them, in any order, page by page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from dxray.server.errors import Invalid, nearest
+from dxray.server.filters import Clause, FilterError, Grammar, Known, parse
+from dxray.server.reasoning.conservation import counts
+from dxray.server.reasoning.evidence import evidence_of, shapes_of
+from dxray.server.reasoning.hints import loss_hint
+from dxray.server.reasoning.losses import NONE, losses_of
+from dxray.server.reasoning.selection import existing_run
+from dxray.server.reasoning.sentences import shown
+from dxray.server.reasoning.shown import Row
+from dxray.server.reasoning.slices import Bools, Floats
+from dxray.server.reasoning.step_items import (
+    COLUMNS,
+    Order,
+    Placed,
+    StepItems,
+    counted,
+    last_of,
+    mixed_places,
+    ordered,
+    places,
+)
+from dxray.server.store.base import Reader, Value
+from dxray.wire.evidence import ShapeReader
+from dxray.wire.records import OUTCOMES
+
+SORTS = ("item_id", "name", "outcome", "reason", "score", "rank")
+EVIDENCE = "evidence."
+
+_ITEMS = Grammar(
+    fields={
+        "item_id": Known("item_id"),
+        "name": Known("name"),
+        "outcome": Known("outcome", values=OUTCOMES),
+        "reason": Known("reason"),
+        "score": Known("score", "number"),
+        "rank": Known("rank", "number"),
+    },
+    texts="item_id|name",
+    roots={"evidence": "evidence"},
+)
+_NUMBERS: Mapping[str, Callable[[Floats, float], Bools]] = {
+    "==": np.equal, "<": np.less, "<=": np.less_equal, ">": np.greater, ">=": np.greater_equal,
+}  # fmt: skip
+_SHOWN = 100  # keys and reasons that an answer lists
+_EVENTS = 50  # of an item whose evidence is put together
+_OF_EVENTS = (
+    "event_no", "item_id", "outcome", "kind", "decided_by", "ref_item", "ref_kind", "shape_id", "num", "str",
+    "evidence_text", "evidence_state",
+)  # fmt: skip
+
+
+def order(
+    reader: Reader,
+    run_id: str,
+    step_id: str,
+    *,
+    outcome: str | None = None,
+    reason: str | None = None,
+    q: str | None = None,
+    sort: str | None = None,
+) -> bytes:
+    """The items that fit, in order, for `page`. Without `sort` those that the run selected come first.
+
+    Raises `NotFound` for the run, `Invalid` for a step, an outcome or a sort that is not there, `FilterError` for `q`.
+    """
+    step = _step(reader, run_id, step_id)
+    if outcome is not None and outcome not in OUTCOMES:
+        raise Invalid(f"there is no outcome {outcome!r}", field="outcome", fix=nearest(outcome, OUTCOMES))
+    clauses = parse(q or "", _ITEMS)
+    clauses += [
+        Clause(column, "==", value) for column, value in (("outcome", outcome), ("reason", reason)) if value is not None
+    ]
+    asked = _Asked(reader, run_id, step_id, step)
+    by, descending = _sort(sort, asked.keys)
+    fits = np.ones(len(asked.items), dtype=np.bool_)
+    for clause in clauses:
+        fits &= asked.fits(clause)
+    placed = np.argsort(~asked.selected, kind="stable") if by is None else ordered(asked.places(by), descending)
+    found = placed[fits[placed]]
+    head = _head(reader, run_id, asked, len(found))
+    return msgspec.msgpack.encode(Order.made(asked.items, found, head))
+
+
+def page(reader: Reader, run_id: str, step_id: str, made: bytes, limit: int, offset: int) -> dict[str, Any]:
+    """A page of the items of a step; `made` is what `order` gave of the same data."""
+    order = msgspec.msgpack.decode(made, type=Order)
+    placed = order.page(offset, limit, _EVENTS)
+    rows = _rows(reader, run_id, step_id, placed)
+    return {**order.head, "items": rows, "total": order.total, "limit": limit, "offset": offset}
+
+
+def _step(reader: Reader, run_id: str, step_id: str) -> Row:
+    here = [Clause("run_id", "==", run_id)]
+    rows: list[Row] = reader.select("steps", where=[*here, Clause("step_id", "==", step_id)], limit=1).to_pylist()
+    if rows:
+        return rows[0]
+    existing_run(reader, run_id)
+    steps = reader.select("steps", ["step_id", "step_name"], here, ["position", "attempt"]).to_pylist()
+    named = [step["step_id"] for step in steps if step["step_name"] == step_id]
+    fix = f"the step of that name is {named[-1]!r}" if named else nearest(step_id, [one["step_id"] for one in steps])
+    raise Invalid(f"run {run_id} has no step with step_id {step_id!r}", field="step_id", fix=fix)
+
+
+def _sort(sort: str | None, keys: Mapping[str, Any]) -> tuple[str | None, bool]:
+    if not sort:
+        return None, False
+    name = sort.removeprefix("-")
+    known = [*SORTS, *(EVIDENCE + key for key in keys)]
+    if name not in known:
+        meant = EVIDENCE + name
+        fix = f"did you mean {meant!r}?" if meant in known else nearest(name, known[: len(SORTS) + _SHOWN])
+        raise Invalid(f"items cannot be sorted by {name!r}", field="sort", fix=fix)
+    return name, sort.startswith("-")
+
+
+class _Asked:
+    """The items of one step, with what a filter or an order asks of them besides, read when it is asked for."""
+
+    def __init__(self, reader: Reader, run_id: str, step_id: str, step: Row) -> None:
+        self._reader = reader
+        self.step = step
+        self._run = [Clause("run_id", "==", run_id)]
+        self.here = [*self._run, Clause("step_id", "==", step_id)]
+
+    @cached_property
+    def items(self) -> StepItems:
+        events = self._reader.select("events", COLUMNS, self.here)
+        step = pa.table({name: [self.step[name]] for name in ("decided", "selected", "cutoff")})
+        return StepItems.of(events, step)
+
+    @cached_property
+    def keys(self) -> dict[str, dict[str, Any]]:
+        """The keys of the evidence, those that most events have first."""
+        with_it = [*self.here, Clause("shape_id", "not_null")]
+        shapes = self._reader.count_by("events", ["shape_id"], with_it)
+        wanted = shapes["shape_id"].to_pylist()
+        if not wanted:
+            return {}
+        many = dict(zip(wanted, shapes["n"].to_pylist(), strict=True))
+        found: dict[str, dict[str, Any]] = {}
+        rows = self._reader.select("shapes", ["shape_id", "key", "class"], [Clause("shape_id", "in", wanted)])
+        for row in rows.to_pylist():
+            kind = "number" if row["class"] == "exact" else row["class"]
+            one = found.setdefault(row["key"], {"key": row["key"], "kind": kind, "n": 0})
+            one["n"] += many[row["shape_id"]]
+            if one["kind"] != kind:
+                one["kind"] = "mixed"
+        return dict(sorted(found.items(), key=lambda pair: (-pair[1]["n"], pair[0])))
+
+    @cached_property
+    def names(self) -> pa.Array:
+        """The name of each item, null where it has none."""
+        found = names_of(self._reader, self._run)
+        return found["name"].combine_chunks().take(pc.index_in(self.items.item_id, found["item_id"].combine_chunks()))
+
+    @cached_property
+    def selected(self) -> Bools:
+        """The items that a step of the run selected."""
+        chosen = self._reader.select("events", ["item_id"], [*self._run, Clause("outcome", "==", "selected")])
+        return _mask(pc.is_in(self.items.item_id, chosen["item_id"].combine_chunks()))
+
+    def places(self, by: str) -> Floats:
+        """The place of each item in the order by a column."""
+        if by in ("score", "rank"):
+            found: Floats = getattr(self.items, by)
+            return found
+        if by.startswith(EVIDENCE):
+            return self._evidence(by)
+        texts = {"item_id": lambda: self.items.item_id, "name": lambda: self.names, "reason": lambda: self.items.reason}
+        return places(texts.get(by, self.items.outcomes)())
+
+    def _evidence(self, field: str) -> Floats:
+        number, text = Value(field, "number"), Value(field, "text")
+        rows = self._reader.select("events", ["event_no", number, text], self.here)
+        rows = rows.take(pc.sort_indices(rows["event_no"]))
+        item, many = self.items.of_events(rows["event_no"].to_numpy()), len(self.items)
+        words = rows[text.name].combine_chunks()
+        said = np.where(words.is_valid().to_numpy(zero_copy_only=False), np.arange(len(words)), np.nan)
+        last = last_of(item, many, said)
+        at = pa.array(np.nan_to_num(last).astype(np.int64), mask=np.isnan(last))
+        return mixed_places(last_of(item, many, rows[number.name].to_numpy()), words.take(at))
+
+    def fits(self, clause: Clause) -> Bools:
+        """Which items a clause of the filter holds for."""
+        if clause.op == "!=":
+            return ~self.fits(Clause(clause.field, "==", clause.value))
+        if clause.field == "outcome":
+            return self.items.has(clause.value)
+        if clause.field in ("score", "rank"):
+            return _NUMBERS[clause.op](getattr(self.items, clause.field), float(clause.value))
+        if clause.field.startswith(EVIDENCE):
+            return self._with_evidence(clause)
+        if clause.field == _ITEMS.texts:
+            either = (self.items.item_id, self.names)
+            return _mask(pc.match_substring(either[0], clause.value, ignore_case=True)) | _mask(
+                pc.match_substring(either[1], clause.value, ignore_case=True)
+            )
+        texts = {"item_id": lambda: self.items.item_id, "reason": lambda: self.items.reason}
+        return _mask(pc.equal(texts.get(clause.field, lambda: self.names)(), clause.value))
+
+    def _with_evidence(self, clause: Clause) -> Bools:
+        key = clause.field.removeprefix(EVIDENCE)
+        if key not in self.keys:
+            known = [EVIDENCE + one for one in list(self.keys)[:_SHOWN]]
+            raise FilterError(
+                f"no evidence of this step has a key {key!r}", field=clause.field, fix=nearest(clause.field, known)
+            )
+        numbers = self._reader.select("events", ["event_no"], [*self.here, clause])["event_no"].to_numpy()
+        found = np.zeros(len(self.items), dtype=np.bool_)
+        item = self.items.of_events(numbers)
+        found[item[item >= 0]] = True
+        return found
+
+
+def _mask(found: pa.Array) -> Bools:
+    mask: Bools = pc.fill_null(found, False).to_numpy(zero_copy_only=False)
+    return mask
+
+
+def names_of(reader: Reader, where: Sequence[Clause]) -> pa.Table:
+    """`item_id` and `name` of the items that were given one, each once; the first that was said, step by step."""
+    said = [*where, Clause("name", "not_null")]
+    rows = reader.select("events", ["item_id", "name", "step_id", "event_no"], said)
+    if pc.count_distinct(rows["item_id"]).as_py() < rows.num_rows:
+        rows = rows.sort_by([("step_id", "ascending"), ("event_no", "ascending")])
+        codes = pc.dictionary_encode(rows["item_id"].combine_chunks()).indices.to_numpy()
+        rows = rows.take(pa.array(np.unique(codes, return_index=True)[1]))
+    return rows.select(["item_id", "name"])
+
+
+# Answers
+
+
+def _head(reader: Reader, run_id: str, asked: _Asked, total: int) -> dict[str, Any]:
+    items, step = asked.items, asked.step
+    losses = losses_of(reader, [run_id]).get(run_id, NONE)
+    lossy = losses.events_at(step["step_id"]) or bool(step["missing_events"])
+    numbers = counts(step, lossy)
+    unnamed = sum(max(numbers[name] or 0, 0) for name in ("unaccounted", "accepted_by_count", "rejected_by_count"))
+    outcomes = counted(items.outcomes())
+    name = step["step_name"]
+    unknown, hint = None, None
+    if lossy:
+        detail = f"events of {name} did not arrive, and may name others"
+        unknown, hint = {"cause": "dropped", "detail": detail}, loss_hint(losses.run)
+    elif unnamed:
+        detail = f"{unnamed} more came to {name}, and no event names them"
+        unknown = {"cause": "not_recorded", "detail": detail}
+        hint = f"call step.accept(item_id) or step.reject(item_id, reason) for every item of {name}"
+    return {
+        "run_id": run_id,
+        **{column: step[column] for column in ("step_id", "step_name", "step_type")},
+        "sentence": _sentence(name, total, len(items), outcomes, unknown),
+        "of": len(items),
+        "outcomes": outcomes,
+        "reasons": dict(list(counted(items.reason).items())[:_SHOWN]),
+        "scored": int((~np.isnan(items.score)).sum()),
+        "evidence_keys": list(asked.keys.values())[:_SHOWN],
+        "unknown": unknown,
+        "hint": hint,
+    }
+
+
+def _sentence(name: str, total: int, of: int, outcomes: Mapping[str, int], unknown: Mapping[str, str] | None) -> str:
+    if not of:
+        said = f"No event of {shown(name)} names an item"
+    elif total < of:
+        said = f"{total} of the {of} items that {shown(name)} names fit"
+    else:
+        each = ", ".join(f"{n} {outcome}" for outcome, n in outcomes.items())
+        said = f"{shown(name)} names {of} item{'' if of == 1 else 's'}" + (f": {each}" if each else "")
+    return f"{said}." if unknown is None else f"{said}; {unknown['detail']}."
+
+
+def _rows(reader: Reader, run_id: str, step_id: str, placed: Sequence[Placed]) -> list[dict[str, Any]]:
+    if not placed:
+        return []
+    run = [Clause("run_id", "==", run_id)]
+    numbers = [number for one in placed for number in one.numbers]
+    where = [*run, Clause("step_id", "==", step_id), Clause("event_no", "in", numbers)]
+    events = {row["event_no"]: row for row in reader.select("events", _OF_EVENTS, where).to_pylist()}
+    shapes = shapes_of(reader, events.values())
+    ids = [events[one.numbers[-1]]["item_id"] for one in placed]
+    names = dict(zip(*names_of(reader, [*run, Clause("item_id", "in", ids)]).to_pydict().values(), strict=True))
+    return [
+        _row(one, item_id, names.get(item_id), [events[number] for number in one.numbers], shapes)
+        for one, item_id in zip(placed, ids, strict=True)
+    ]
+
+
+def _row(placed: Placed, item_id: str, name: str | None, events: Sequence[Row], shapes: ShapeReader) -> dict[str, Any]:
+    """An item as all that was observed of it here says; of what was said twice, the last."""
+    evidence: dict[str, Any] | None = None
+    state = None
+    by: Row = events[-1]
+    for event in events:
+        facts = evidence_of(event, shapes)
+        if facts is not None:
+            evidence = {**(evidence or {}), **{key: value for key, value in facts.items() if value is not None}}
+        if event["evidence_state"] is not None:
+            state = event["evidence_state"]
+        if event["outcome"] is not None:
+            by = event
+    referring = next((event for event in reversed(events) if event["ref_item"] is not None), by)
+    return {
+        "item_id": item_id,
+        "name": name,
+        "kind": next((event["kind"] for event in reversed(events) if event["kind"] is not None), None),
+        "outcome": placed.outcome,
+        "reason": placed.reason,
+        "score": placed.score,
+        "rank": placed.rank,
+        "by": by["decided_by"] or "code",
+        "evidence": evidence,
+        "evidence_state": state or ("kept" if evidence is not None else None),
+        "ref_item": referring["ref_item"],
+        "ref_kind": referring["ref_kind"],
+        "events": placed.events,
+    }

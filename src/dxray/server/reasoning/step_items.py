@@ -1,0 +1,239 @@
+"""One row an item of one step: what became of it, its score and rank, and the order that is asked for.
+
+Pure functions on columns. Items are numbered in the order in which they came to the step.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from math import isnan
+from typing import Any
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from dxray.server.reasoning.item_outcomes import Items
+from dxray.server.reasoning.slices import Bools, Floats, Ints
+from dxray.wire.records import OUTCOMES
+
+COLUMNS = ("item_key", "item_id", "event_no", "outcome", "reason", "score")  # of the source `events`
+STEP_COLUMNS = ("decided", "selected", "cutoff")  # of the source `steps`
+
+# In natural order: `sku-9` before `sku-10`, upper and lower case alike.
+_FIRST_NUMBER = r"(?s)^(?P<head>\D*)(?P<number>\d{0,15})(?P<tail>.*)$"
+_PRODUCED = OUTCOMES.index("produced")
+
+
+@dataclass(frozen=True, slots=True)
+class StepItems:
+    """The items of a step. Columns have one value for each item, but `item`, which has one for each event."""
+
+    item: Ints  # the number of each event's item
+    event_no: Ints
+    item_id: pa.Array
+    outcome: Ints  # the number in OUTCOMES; -1 where none is said, and none follows
+    reason: pa.Array
+    score: Floats  # the last; NaN for none
+    rank: Floats  # 1 is best, those level with each other share one; NaN where nobody knows
+
+    @classmethod
+    def of(cls, events: pa.Table, step: pa.Table) -> StepItems:
+        """Of all events of a step, and its row."""
+        events = _in_order(events)
+        keys = pc.dictionary_encode(events["item_key"].combine_chunks())
+        item = keys.indices.to_numpy().astype(np.int64)
+        many = len(keys.dictionary)
+        nothing = {
+            "at": pa.nulls(len(item), pa.int64()).fill_null(0),
+            "shape_id": pa.nulls(len(item), pa.string()),  # evidence does not say what became of an item
+            "p": pa.nulls(len(item), pa.float32()),
+            "kept_because": pa.nulls(len(item), pa.string()),
+        }
+        columns = {name: events[name] for name in ("event_no", "outcome", "reason", "score")}
+        fates = Items.of(pa.table({"item_key": keys.indices, **columns, **nothing}), step, 1.0)
+        score = last_of(item, many, events["score"].to_numpy())
+        said = events["outcome"].is_valid().to_numpy()
+        found = pc.dictionary_encode(events["reason"].combine_chunks())
+        codes = np.full(many, -1)
+        codes[item[said]] = found.indices.fill_null(-1).to_numpy()[said]
+        return cls(
+            item,
+            events["event_no"].to_numpy().astype(np.int64),
+            events["item_id"].combine_chunks().take(pa.array(first_of(item, many))),
+            fates.outcome,
+            found.dictionary.cast(pa.string()).take(pa.array(codes, mask=codes < 0)),
+            score,
+            _ranks(score, fates.has("selected")),
+        )
+
+    def __len__(self) -> int:
+        return len(self.outcome)
+
+    def has(self, outcome: str) -> Bools:
+        """Which items have it. What was produced here, and nothing more is said of, is accepted too."""
+        found: Bools = self.outcome == OUTCOMES.index(outcome)
+        return found | (self.outcome == _PRODUCED) if outcome == "accepted" else found
+
+    def of_events(self, numbers: Ints) -> Ints:
+        """The item of each event, by its number; -1 for one that came since."""
+        at = np.minimum(np.searchsorted(self.event_no, numbers), len(self.event_no) - 1)
+        return np.where(self.event_no[at] == numbers, self.item[at], -1)
+
+    def outcomes(self) -> pa.Array:
+        """As texts."""
+        return pa.array(OUTCOMES).take(pa.array(self.outcome, mask=self.outcome < 0))
+
+
+def _in_order(events: pa.Table) -> pa.Table:
+    number = events["event_no"].to_numpy()
+    if (number[1:] > number[:-1]).all():
+        return events
+    return events.take(pa.array(np.argsort(number, kind="stable")))
+
+
+def first_of(item: Ints, many: int) -> Ints:
+    """The first row of each item, of rows in order."""
+    first = np.zeros(many, dtype=np.int64)
+    first[item[::-1]] = np.arange(len(item))[::-1]
+    return first
+
+
+def last_of(item: Ints, many: int, values: Floats) -> Floats:
+    """The last value of each item that is one, of rows in order; NaN for none. Rows of item -1 are left out."""
+    found = np.full(many, np.nan)
+    there = ~np.isnan(values) & (item >= 0)
+    found[item[there]] = values[there]
+    return found
+
+
+def _ranks(score: Floats, selected: Bools) -> Floats:
+    """Places among the scored; none where something was selected that has no score: nobody knows where that stood."""
+    rank = np.full(len(score), np.nan)
+    scored = ~np.isnan(score)
+    if (selected & ~scored).any():
+        return rank
+    known = score[scored]
+    rank[scored] = 1 + len(known) - np.searchsorted(np.sort(known), known, side="right")
+    return rank
+
+
+# Orders
+
+
+def places(texts: pa.Array) -> Floats:
+    """The place of each text in natural order, equal ones level; NaN for null."""
+    found = np.full(len(texts), np.nan)
+    there = np.flatnonzero(texts.is_valid().to_numpy(zero_copy_only=False))
+    if not len(there):
+        return found
+    words = texts.drop_null()
+    parts = pc.extract_regex(words, _FIRST_NUMBER)
+    head, digits, tail = (pc.struct_field(parts, name) for name in ("head", "number", "tail"))
+    numbers = pc.if_else(pc.equal(digits, ""), "-1", digits).cast(pa.int64()).to_numpy(zero_copy_only=False)
+    same = _rank(words)
+    order = np.lexsort((same, _rank(tail), numbers, _rank(pc.utf8_lower(head))))  # the last counts most
+    found[there[order]] = np.cumsum(np.append(False, np.diff(same[order]) != 0))
+    return found
+
+
+def mixed_places(numbers: Floats, texts: pa.Array) -> Floats:
+    """The place of each value: numbers first, then texts; NaN for neither."""
+    after = (np.nanmax(numbers) if not np.isnan(numbers).all() else 0.0) + 1
+    return np.where(np.isnan(numbers), places(texts) + after, numbers)
+
+
+def ordered(place: Floats, descending: bool) -> Ints:
+    """The items by their place, what has none last, those level as they came."""
+    return np.argsort(np.where(np.isnan(place), np.inf, -place if descending else place), kind="stable")
+
+
+def _rank(texts: pa.Array) -> Ints:
+    found: Ints = pc.rank(texts, tiebreaker="dense").to_numpy().astype(np.int64)
+    return found
+
+
+# What is kept of an order, so that its other pages need not be worked out again
+
+
+class Order(msgspec.Struct, frozen=True, array_like=True):
+    """The items of a step that fit, in order: what no page has to ask again. Columns travel as their bytes."""
+
+    head: dict[str, Any]  # of the answer, the same on every page
+    total: int
+    reasons: list[str]
+    outcome: bytes  # int8 each, the number in OUTCOMES, -1 for none
+    reason: bytes  # int32 each, the number in `reasons`, -1 for none
+    score: bytes  # float64 each, NaN for none
+    rank: bytes  # int32 each, 0 for none
+    start: bytes  # int32: where the item's events begin in `events`; one more than items
+    events: bytes  # int32: numbers of events, item by item
+
+    @classmethod
+    def made(cls, items: StepItems, order: Ints, head: dict[str, Any]) -> Order:
+        """`order` are numbers of items."""
+        rows = np.argsort(items.item, kind="stable")
+        lengths = np.bincount(items.item, minlength=len(items))
+        begin = np.concatenate([[0], np.cumsum(lengths)])
+        sizes = lengths[order]
+        start = np.concatenate([[0], np.cumsum(sizes)])
+        at = np.repeat(begin[order] - start[:-1], sizes) + np.arange(start[-1])
+        reason = pc.dictionary_encode(items.reason.take(pa.array(order)))
+        return cls(
+            head,
+            len(order),
+            reason.dictionary.to_pylist(),
+            items.outcome[order].astype(np.int8).tobytes(),
+            reason.indices.fill_null(-1).to_numpy().astype(np.int32).tobytes(),
+            items.score[order].tobytes(),
+            np.nan_to_num(items.rank[order]).astype(np.int32).tobytes(),
+            start.astype(np.int32).tobytes(),
+            items.event_no[rows[at]].astype(np.int32).tobytes(),
+        )
+
+    def page(self, offset: int, limit: int, most: int) -> list[Placed]:
+        """The items of a page, each with the numbers of its last `most` events."""
+        here = slice(offset, offset + limit)
+        outcome, reason, score, rank = (
+            np.frombuffer(column, kind)[here].tolist()
+            for column, kind in (
+                (self.outcome, np.int8),
+                (self.reason, np.int32),
+                (self.score, np.float64),
+                (self.rank, np.int32),
+            )
+        )
+        start = np.frombuffer(self.start, np.int32)[offset : offset + limit + 1].tolist()
+        events = np.frombuffer(self.events, np.int32)
+        return [
+            Placed(
+                None if outcome[at] < 0 else OUTCOMES[outcome[at]],
+                None if reason[at] < 0 else self.reasons[reason[at]],
+                None if isnan(score[at]) else score[at],
+                rank[at] or None,
+                end - begin,
+                events[max(begin, end - most) : end].tolist(),
+            )
+            for at, (begin, end) in enumerate(pairwise(start))
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """An item in an order."""
+
+    outcome: str | None
+    reason: str | None
+    score: float | None
+    rank: int | None
+    events: int
+    numbers: list[int]  # of its last events
+
+
+def counted(texts: pa.Array) -> dict[str, int]:
+    """How often each text is there, the most frequent first."""
+    found = pc.value_counts(texts).to_pylist()
+    pairs = sorted((-one["counts"], one["values"]) for one in found if one["values"] is not None)
+    return {text: -n for n, text in pairs}

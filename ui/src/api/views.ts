@@ -1,0 +1,25 @@
+import { client, taken } from "./client";
+
+/** Saves a filter of runs under a name. Refused with 409 where the name says something else, unless it is to be replaced. */
+export function saveView(name: string, q: string, note: string | null, replace = false) {
+  const body = { q, source: "runs" as const, ...(note === null ? {} : { note }) };
+  return replace
+    ? taken(client.PUT("/views/{name}", { params: { path: { name } }, body }))
+    : taken(client.POST("/views", { body: { name, ...body } }));
+}
+
+/** Removes a view. Refused with 409 while another view names it. */
+export function removeView(name: string) {
+  return taken(client.DELETE("/views/{name}", { params: { path: { name } } }));
+}
+
+/** A view under another name; where the old one must stay, there is no new one either. */
+export async function renameView(from: { name: string; q: string; note: string | null }, to: string) {
+  await saveView(to, from.q, from.note);
+  try {
+    await removeView(from.name);
+  } catch (error) {
+    await removeView(to);
+    throw error;
+  }
+}
