@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from dxray.server.errors import Invalid
 from dxray.server.filters import Clause
+from dxray.server.store import evidence_keys
 from dxray.server.store.base import Commit, Reader, Value
 from dxray.server.store.duckdb import DuckStore
 from dxray.wire.columns import PipelineMemory, Sent, build
@@ -82,6 +83,22 @@ def test_values_of_json_texts(reader: Reader) -> None:
     found = reader.select("runs", ["run_id", number, text], order=["run_id"]).to_pylist()
     assert [one[number.name] for one in found] == [41.0, None, None]
     assert [one[text.name] for one in found] == ["41", "old", None]
+
+
+def test_a_key_of_many_shapes(reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
+    columns: list[str | Value] = ["event_no", PRICE, Value("evidence.price", "text")]
+    wheres = [
+        [*HERE, Clause("evidence.price", op, value)]
+        for op, value in (("==", 5), ("!=", "cheap"), (">", 6), ("in", [True]), ("==", 2**53 + 1), ("not_null", None))
+    ]
+
+    def read() -> list[Any]:
+        return [reader.select("events", columns, where, ["event_no"]).to_pylist() for where in [HERE, *wheres]]
+
+    named = read()
+    monkeypatch.setattr(evidence_keys, "MANY", 1)  # from here on they are joined
+    assert read() == named
+    assert all(named)
 
 
 @given(st.lists(st.sampled_from([-2.0, -1.0, 0.0, 4.9, 5.0, 5.1, 7.5, 12.5, 1e300]), min_size=1, max_size=40))

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from math import comb
 from typing import Any
 
@@ -25,6 +26,7 @@ from dxray.server.reasoning.attempts import without_superseded
 from dxray.server.reasoning.attributes import Attribute, LeftOut, of_evidence, of_runs
 from dxray.server.reasoning.funnel_split import Flows, Split, split
 from dxray.server.reasoning.item_outcomes import COLUMNS, Items, by_count
+from dxray.server.reasoning.reading import together
 from dxray.server.reasoning.recount import COUNTABLE, Sampled, countable, recount
 from dxray.server.reasoning.selection import labels_of, runs_where
 from dxray.server.reasoning.shown import Row
@@ -80,13 +82,15 @@ def explain(
     if min(sets.sizes) > 0:
         hit = None if outcome in OUTCOMES else _runs_with(reader, sets, outcome)
         presence = hit is not None and bool((hit == sets.in_b).all())
-        found.of_runs, left = of_runs(sets.runs, sets.in_b, apart=presence)
-        found.left_out += left
         steps = _steps(reader, sets)
-        found.funnel = _funnel(steps, sets, found.of_runs)
+        about_runs = partial(_about_runs, found, steps, presence)
         if hit is None:
-            _items(reader, steps, found)
+            asked = _at_step(steps, step_name)
+            _, looked_at = together(about_runs, partial(_looked_at, reader, asked))
+            if looked_at is not None:
+                _items(reader, asked, looked_at, found)
         else:
+            about_runs()
             _whole_runs(found, hit, presence)
     return _answer(reader, found)
 
@@ -223,6 +227,13 @@ def _runs_with(reader: Reader, sets: _Sets, outcome: str) -> Bools:
     return np.array([row["run_id"] in said for row in sets.runs])
 
 
+def _about_runs(found: _Found, steps: _Steps, presence: bool) -> None:
+    """What runs say, and how many items went on from step to step."""
+    found.of_runs, left = of_runs(found.sets.runs, found.sets.in_b, apart=presence)
+    found.left_out += left
+    found.funnel = _funnel(steps, found.sets, found.of_runs)
+
+
 def _whole_runs(found: _Found, hit: Bools, presence: bool) -> None:
     """The runs, one row each."""
     in_b, every = found.sets.in_b, np.arange(len(hit))
@@ -238,24 +249,42 @@ def _whole_runs(found: _Found, hit: Bools, presence: bool) -> None:
     found.counted = _Counted(rows, list(found.of_runs), [], every)
 
 
-def _items(reader: Reader, steps: _Steps, found: _Found) -> None:
-    """The items at the steps that are asked for, one row each."""
-    if found.step_name is not None:
-        if found.step_name not in steps.names:
-            fix = nearest(found.step_name, steps.names)
-            raise Invalid(f"no step of these runs is called {found.step_name!r:.80}", field="step_name", fix=fix)
-        here = steps.name == steps.names.index(found.step_name)
-        steps = _Steps(steps.table.filter(pa.array(here)), steps.run[here], steps.name[here], steps.names)
+def _at_step(steps: _Steps, name: str | None) -> _Steps:
+    """The steps that are asked for."""
+    if name is None:
+        return steps
+    if name not in steps.names:
+        fix = nearest(name, steps.names)
+        raise Invalid(f"no step of these runs is called {name!r:.80}", field="step_name", fix=fix)
+    here = steps.name == steps.names.index(name)
+    return _Steps(steps.table.filter(pa.array(here)), steps.run[here], steps.name[here], steps.names)
+
+
+@dataclass(frozen=True, slots=True)
+class _LookedAt:
+    """Events of the steps, what share of all they are, and of how many the evidence is kept as one text."""
+
+    events: pa.Table
+    share: float
+    as_text: int
+
+
+def _looked_at(reader: Reader, steps: _Steps) -> _LookedAt | None:
     if not len(steps.run):
-        return
+        return None
     total = int(np.nansum(steps.column("recorded_events")))
     share = min(1.0, ROWS / max(total, 1))
     where = [Clause("item_key", "<", int(2**64 * share))] if share < 1 else []
-    beside = pa.table(
-        {"run_id": steps.table["run_id"], "step_id": steps.table["step_id"], "at": np.arange(len(steps.run))}
-    )
+    beside = steps.table.select(["run_id", "step_id"]).append_column("at", pa.array(np.arange(len(steps.run))))
     events = reader.select("events", _OF_EVENT, where, beside=beside)
-    _say_unkept(reader, events, where, beside, found.left_out)
+    texts = reader.count_by("events", [], [*where, Clause("evidence_text", "not_null")], beside=beside)
+    return _LookedAt(events, share, texts["n"][0].as_py())
+
+
+def _items(reader: Reader, steps: _Steps, looked_at: _LookedAt, found: _Found) -> None:
+    """The items at the steps that are asked for, one row each."""
+    events, share = looked_at.events, looked_at.share
+    _say_unkept(events, looked_at.as_text, found.left_out)
     named = Items.of(events, steps.table, share)
     unsaid = by_count(steps.table, found.outcome)
     _say_unknown(found, int(unsaid.unknown.sum()), int(unsaid.with_outcome.sum()))
@@ -356,15 +385,11 @@ def _kinds(named: Items, hit: Bools, name: Ints, at: int, left: list[LeftOut]) -
     return kind, Kinds(place, at), ["", *(words[int(one % len(words))] for one in pairs[most])]
 
 
-def _say_unkept(
-    reader: Reader, events: pa.Table, where: Sequence[Clause], beside: pa.Table, left: list[LeftOut]
-) -> None:
+def _say_unkept(events: pa.Table, as_text: int, left: list[LeftOut]) -> None:
     """Evidence that is not there, or not by key."""
     state = pc.value_counts(events["evidence_state"].combine_chunks().drop_null()).to_pylist()
     n = {row["values"]: row["counts"] for row in state}
     said = [f"of {n[one]:,} it {was}" for one, was in _UNKEPT.items() if n.get(one)]
-    texts = reader.count_by("events", [], [*where, Clause("evidence_text", "not_null")], beside=beside)
-    as_text = texts["n"][0].as_py()
     if as_text:
         said.append(f"of {as_text:,} it is kept as one text, for it came with too many different sets of keys")
     if said:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import compress
 
 import numpy as np
@@ -18,6 +19,7 @@ import pyarrow.compute as pc
 
 from dxray.server.filters import Clause
 from dxray.server.reasoning.attributes import Attribute
+from dxray.server.reasoning.reading import together
 from dxray.server.reasoning.slice_chance import risk_interval
 from dxray.server.reasoning.slices import Bools, Ints, Kinds, Rows, Slice, Totals, has, inside, totals
 from dxray.server.store.base import Reader, Value
@@ -47,10 +49,12 @@ def recount(reader: Reader, sampled: Sampled, slices: Sequence[Slice]) -> tuple[
     of = totals(of_steps)
     by_items = [any(sampled.of_steps[c.dimension] is None for c in one.conditions) for one in slices]
     by_reasons = [one.kind >= 0 and not items for one, items in zip(slices, by_items, strict=True)]
-    some = list(compress(slices, by_items))
-    with_evidence = _of_events(reader, sampled, some, [Clause("shape_id", "not_null"), *_in_common(sampled, some)])
-    some = list(compress(slices, by_reasons))
-    with_outcome = _of_events(reader, sampled, some, [Clause("outcome", "in", _outcomes(sampled))])
+    of_items, of_reasons = list(compress(slices, by_items)), list(compress(slices, by_reasons))
+    evidence = [Clause("shape_id", "not_null"), *_in_common(sampled, of_items)]
+    with_evidence, with_outcome = together(
+        partial(_of_events, reader, sampled, of_items, evidence),
+        partial(_of_events, reader, sampled, of_reasons, [Clause("outcome", "in", _outcomes(sampled))]),
+    )
     if with_evidence is None or with_outcome is None:
         return None
     found = []

@@ -166,7 +166,8 @@ class Search:
 
     def add(self, found: Sequence[Slice], tested: int) -> None:
         """Of what is there and what comes, the best stay."""
-        self.found = sorted([*self.found, *found], key=_by_base)[:PROPOSED]
+        if found:
+            self.found = sorted([*self.found, *found], key=_by_base)[:PROPOSED]
         self.tested += tested
 
     @property

@@ -46,8 +46,22 @@ def edges(op: str, at: Array) -> Array:
 
 def bins(op: str, at: Array, values: Array) -> Array:
     """The bin of each value; -1 for NaN."""
-    found = np.searchsorted(edges(op, at), values, side="right")
-    return np.where(np.isnan(values), -1, found)
+    return np.where(np.isnan(values), -1, _places(edges(op, at), values))
+
+
+def _places(limits: Array, values: Array) -> Array:
+    """How many limits each value reaches. Where they are evenly spaced, arithmetic finds it at a third of the cost of
+    a search; it may be one off, and where it is more the limits are searched."""
+    if len(limits) < 2:
+        return np.searchsorted(limits, values, side="right")
+    with np.errstate(all="ignore"):
+        near = (values - limits[0]) * ((len(limits) - 1) / (limits[-1] - limits[0])) + 1
+    found = np.nan_to_num(np.clip(near, 0, len(limits))).astype(np.int32)
+    ends = np.concatenate([[np.nan], limits, [np.nan]])  # nothing is below the first, or reaches the last
+    found += values >= ends[found + 1]
+    found -= values < ends[found]
+    off: bool = ((values >= ends[found + 1]) | (values < ends[found])).any()
+    return np.searchsorted(limits, values, side="right") if off else found
 
 
 def curve(at: Array, rows: Iterable[Bin]) -> list[tuple[int, int]]:
@@ -69,15 +83,15 @@ def curve(at: Array, rows: Iterable[Bin]) -> list[tuple[int, int]]:
     return [(int(low), int(low + other + always)) for low, other in zip(certain, may, strict=True)]
 
 
-def counted(op: str, passed: bool, certain: Array, place: Array) -> list[Bin]:
+def counted(op: str, passed: Array | bool, certain: Array, place: Array) -> list[Bin]:
     """Rows as bins."""
-    out = []
-    for sure in (False, True):
-        many = np.bincount(place[certain == sure] + 1)  # the first are those without a number
-        out += [
-            Bin(op, passed, sure and n > 0, n - 1 if n else None, int(many[n])) for n in np.flatnonzero(many).tolist()
-        ]
-    return out
+    size = int(place.max(initial=-1)) + 2  # the first are those without a number
+    kind = np.multiply(passed, 2) + certain
+    many = np.bincount(kind * size + place + 1, minlength=4 * size).reshape(2, 2, size)
+    return [
+        Bin(op, said > 0, sure > 0 and n > 0, n - 1 if n else None, int(many[said, sure, n]))
+        for said, sure, n in np.argwhere(many).tolist()
+    ]
 
 
 def steepest(at: Sequence[float], flipped: Sequence[tuple[int, int]]) -> tuple[float, float] | None:

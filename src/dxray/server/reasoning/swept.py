@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from functools import partial
+from itertools import chain, pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +18,8 @@ import pyarrow.compute as pc
 
 from dxray.server.filters import Clause
 from dxray.server.reasoning.limits import Array
+from dxray.server.reasoning.reading import together
+from dxray.server.reasoning.rule_columns import Columns, Verdicts, side_by_side
 from dxray.server.reasoning.sweeps import Bin, bins, counted, curve
 from dxray.server.store.base import Reader, Value
 
@@ -25,6 +28,7 @@ _OPERATORS: dict[str, Callable[[Array, Array], Array]] = {
 }  # fmt: skip
 _REJECTED = Clause("outcome", "==", "rejected")
 _PASSED, _FAILED = Clause("passed", "==", True), Clause("passed", "==", False)
+_ASKED = Clause("passed", "not_null")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +107,8 @@ def _kept_though_failed(reader: Reader, asked: Sequence[Asked], plainly: set[int
         return set()
     table = _beside([asked[n] for n in doubted])
     kept = _keys(reader, [Clause("outcome", "in", ["accepted", "selected"])], table)
+    if not len(kept):
+        return set()
     failed = reader.select("events", ["place", "item_key"], [_FAILED], beside=table)
     places = np.unique(failed["place"].to_numpy()[_among(failed["item_key"], kept)])
     names = {asked[doubted[place]].name for place in places.tolist()}
@@ -111,12 +117,10 @@ def _kept_though_failed(reader: Reader, asked: Sequence[Asked], plainly: set[int
 
 def _possibly(reader: Reader, op: str, field: str, asked: Sequence[Asked], mine: Clause, at: Array) -> list[Bin]:
     """Rows of steps in which another rule may let an item pass: each may be decided otherwise, and none surely is."""
-    table, value = _beside(asked), Value(f"evidence.{field}", "number")
-    found: list[Bin] = []
-    for passed, which in ((True, _PASSED), (False, _FAILED)):
-        _, _, values = _rows(reader, [mine, which], value, table)
-        found += counted(op, passed, np.zeros(len(values), dtype=bool), bins(op, at, values))
-    return found
+    value = Value(f"evidence.{field}", "number")
+    rows = reader.select("events", ["passed", value], [mine, _ASKED], beside=_beside(asked))
+    place = bins(op, at, _numbers(rows, value))
+    return counted(op, rows["passed"].to_numpy(), np.zeros(len(place), dtype=bool), place)
 
 
 def _plainly(reader: Reader, asked: Sequence[Asked]) -> set[int]:
@@ -133,10 +137,9 @@ def _alone(
     later, lossy = np.array([one.later for one in asked]), np.array([one.lossy for one in asked])
     table = _beside(asked).set_column(2, "kind", pa.array((lossy * 2 + (unsure | later)).astype(np.int8)))
     rows = reader.select("events", ["kind", "passed", value], [mine], beside=table)
-    place = bins(op, at, rows[value.name].cast(pa.float64()).fill_null(np.nan).to_numpy())
+    place = bins(op, at, _numbers(rows, value))
     kind, passed = rows["kind"].to_numpy(), rows["passed"].to_numpy()
-    found = counted(op, True, kind[passed] < 2, place[passed])
-    found += counted(op, False, kind[~passed] == 0, place[~passed])
+    found = counted(op, passed, kind < np.where(passed, 2, 1), place)
     return _without_none(reader, field, mine, table, found)
 
 
@@ -161,31 +164,59 @@ def _compared(
     """Rows of steps where other rules or checks have their say too: what they stopped does not change with this one."""
     table, value = _beside(asked), Value(f"evidence.{field}", "number")
     lossy, later = np.array([one.lossy for one in asked]), np.array([one.later for one in asked])
-    stopped = _stopped(reader, mine, table)
-    place, keys, values = _rows(reader, [mine, _PASSED], value, table)
-    keep = ~_among(keys, stopped)
+    rows, known, stopped = _beside_others(reader, value, mine, table)
+    place, passed = rows["place"].to_numpy(), rows["passed"].to_numpy()
+    values = _numbers(rows, value)
+    keep = passed & ~stopped
     found = counted(op, True, ~lossy[place[keep]], bins(op, at, values[keep]))
-    place, keys, values = _rows(reader, [mine, _FAILED, _REJECTED], value, table)
-    unseen = later[place]
-    if any(one.all_asked for one in asked):
+    flip = ~passed & ~stopped & pc.fill_null(pc.equal(rows["outcome"], "rejected"), False).to_numpy()
+    place, keys, unseen = place[flip], rows["item_key"].filter(pa.array(flip)), later[place[flip]] & ~known[flip]
+    if unseen.any() and any(one.all_asked for one in asked):
         unseen &= ~_asked_of_all(reader, asked, place, keys, table)
     sure = ~unsure[place] & ~unseen
     doubted = [one for one in asked if one.taken_back]
     if doubted:
         accepted = Clause("outcome", "in", ["accepted", "selected"])
         sure &= ~_among(keys, _keys(reader, [accepted], _beside(doubted)))
-    alone = ~_among(keys, stopped)
-    found += counted(op, False, sure[alone], bins(op, at, values[alone]))
+    found += counted(op, False, sure, bins(op, at, values[flip]))
     return _without_none(reader, field, mine, table, found)
 
 
-def _rows(
-    reader: Reader, where: Sequence[Clause], value: Value, table: pa.Table
-) -> tuple[Array, pa.ChunkedArray, Array]:
-    """Of the rows: the step, the item's key, and the value (NaN for none)."""
-    rows = reader.select("events", ["place", "item_key", value], where, beside=table)
-    numbers = rows[value.name].cast(pa.float64()).fill_null(np.nan).to_numpy()
-    return rows["place"].to_numpy(), rows["item_key"], numbers
+def _beside_others(reader: Reader, value: Value, mine: Clause, table: pa.Table) -> tuple[pa.Table, Array, Array]:
+    """The rows of the rule; where it is known that every other rule of the step was asked of the item too; and what
+    another rule stopped, or a rejection without one."""
+    others: list[list[str]] = [[] for _ in range(table.num_rows)]
+    for row in reader.select("rules", ["place", "rule_id"], order=["number"], beside=table).to_pylist():
+        if row["rule_id"] not in mine.value:
+            others[row["place"]].append(row["rule_id"])
+    columns = Columns.of(others)
+    said = ["place", "item_key", "passed"]
+    asked = [Clause("rule_id", "in", ids) for ids in columns.rules]
+    rows, *beside = together(
+        lambda: reader.select("events", [*said, "outcome", value], [mine, _ASKED], beside=table),
+        *(partial(reader.select, "events", said, [one, _ASKED], beside=table) for one in asked),
+    )
+    known, stopped = side_by_side(_verdicts(rows), [*map(_verdicts, beside)], columns.there, table.num_rows)
+    if any(others) and not columns.rules:
+        known[:] = False
+    place, keys = rows["place"].to_numpy(), rows["item_key"]
+    plain = _keys(reader, [_REJECTED, Clause("rule_id", "is_null")], table)
+    stopped |= _among(keys, plain)
+    if not known.all():
+        rest = table.take(pa.array(np.unique(place[~known])))
+        failed = _keys(reader, [_FAILED, Clause("rule_id", "in", sorted({*chain(*others)}))], rest)
+        stopped |= _among(keys, failed)
+    return rows, known, stopped
+
+
+def _verdicts(rows: pa.Table) -> Verdicts:
+    return Verdicts(*(rows[name].to_numpy() for name in ("place", "item_key", "passed")))
+
+
+def _numbers(rows: pa.Table, value: Value) -> Array:
+    """The values, NaN for none."""
+    found: Array = rows[value.name].cast(pa.float64()).fill_null(np.nan).to_numpy()
+    return found
 
 
 def _keys(reader: Reader, where: Sequence[Clause], table: pa.Table) -> pa.ChunkedArray:
@@ -196,19 +227,6 @@ def _among(keys: pa.ChunkedArray, others: pa.ChunkedArray) -> Array:
     """Which of the keys are among the others."""
     found: Array = pc.is_in(keys, others.combine_chunks()).to_numpy()
     return found
-
-
-def _others(reader: Reader, mine: Clause, table: pa.Table) -> Clause:
-    """The other rules of these steps."""
-    rows = reader.count_by("rules", ["rule_id"], beside=table)["rule_id"].to_pylist()
-    return Clause("rule_id", "in", sorted(set(rows).difference(mine.value)))
-
-
-def _stopped(reader: Reader, mine: Clause, table: pa.Table) -> pa.ChunkedArray:
-    """The items on which another rule failed, or that were rejected without one."""
-    plain = _keys(reader, [_REJECTED, Clause("rule_id", "is_null")], table)
-    others = _keys(reader, [_FAILED, _others(reader, mine, table)], table)
-    return pa.chunked_array([*plain.chunks, *others.chunks], plain.type)
 
 
 def _asked_of_all(
@@ -238,7 +256,7 @@ def _by_hand(reader: Reader, op: str, field: str, asked: Sequence[Asked], at: Ar
     """Runs that were posted: a rejection with the rule's reason is what it said, evidence is what it observed."""
     table, value = _beside(asked), Value(f"evidence.{field}", "number")
     rows = reader.select("events", ["place", "outcome", "reason", value], [Clause("outcome", "not_null")], beside=table)
-    numbers = rows[value.name].cast(pa.float64()).fill_null(np.nan).to_numpy()
+    numbers = _numbers(rows, value)
     place, reasons = rows["place"].to_numpy(), np.array([one.reason for one in asked])
     rejected = np.array(rows["outcome"].to_pylist(), dtype=object) == "rejected"
     own = np.array(rows["reason"].to_pylist(), dtype=object) == reasons[place]

@@ -13,6 +13,7 @@ from dxray.server.filters import Clause
 from dxray.server.store.base import Value
 from dxray.server.store.cancel import Cancel
 from dxray.server.store.duck_sources import DUCK_SOURCES, STEP_COUNTS
+from dxray.server.store.evidence_keys import MANY, PLACES, Place
 from dxray.server.store.run_numbers import numbered, run_no, span
 from dxray.server.store.sources import LATE, SOURCES
 from dxray.server.store.where import Where, check_column
@@ -136,12 +137,18 @@ class DuckReader:
         return pa.schema([(name, _ARROW[types[name]]) for name in columns])
 
     def _where(self, source: str, clauses: Sequence[Clause]) -> Where:
-        where = Where(source, self._store.types[source], DUCK_SOURCES[source].expressions).add(clauses)
+        where = Where(source, self._store.types[source], DUCK_SOURCES[source].expressions, self._places).add(clauses)
         where.values["project"] = self._project
         where.conditions += [
             self._nearby(source, one, where) for one in clauses if one.field == "run_id" and _names(one)
         ]
         return where
+
+    def _places(self, key: str) -> list[Place]:
+        """The places of a key of evidence, at most so many that they are many."""
+        schema = pa.schema([("shape_id", pa.string()), ("class", pa.string()), ("position", pa.int32())])
+        found = self._read(PLACES, {"project": self._project, "key": key, "most": MANY}, schema)
+        return list(zip(*(column.to_pylist() for column in found.columns), strict=True))
 
     def _nearby(self, source: str, clause: Clause, where: Where) -> str:
         """Where in time the runs are that a clause names."""
@@ -184,10 +191,10 @@ class _Asked:
             keys = [key for key in _BESIDE_KEYS if key in beside.column_names]
             if not keys or not all(key in SOURCES[where.source] for key in keys):
                 raise Invalid("a table beside a source has run_id or step_id, as the source does", field="beside")
-            pairs = [(f"incoming.{key}", where.expressions[key]) for key in keys]
-            if where.source == "events":  # a hash of texts is made once for each text of a dictionary, not for each row
-                pairs = [(f"hash({', '.join(one)})", f"hash({', '.join(other)})") for one, other in [zip(*pairs)]]
-            on = [" = ".join(pair) for pair in pairs]
+            sides = [f"incoming.{key}" for key in keys], [where.expressions[key] for key in keys]
+            if where.source == "events":  # a hash is made once for each text of a dictionary, and not for each row
+                sides = [f"hash({', '.join(sides[0])})"], [f"hash({', '.join(sides[1])})"]
+            on = [f"{one} = {other}" for one, other in zip(*sides, strict=True)]
             self._others = tuple(name for name in beside.column_names if name not in keys)
             if "run_id" in keys:
                 self.beside = numbered(beside)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -10,17 +10,12 @@ from typing import Any
 from dxray.server.errors import Invalid, nearest
 from dxray.server.filters import Clause
 from dxray.server.store.base import Value
+from dxray.server.store.evidence_keys import IN_STR, Key, Place
 from dxray.server.store.sources import JSON_COLUMNS, LATE, SOURCES
+from dxray.wire.evidence import BOOL, NUMBER
 
-# Where a key of evidence lies, by shape.
-_PLACES = """
-LEFT JOIN (
-    SELECT shape_id, position, class FROM shapes WHERE project = $project AND key = {key}
-) {alias} ON {alias}.shape_id = e.shape_id
-"""
-# Those values of a key that are numbers: what lies in `num`, and what was kept as digits in `str`.
-_NUMBER = "(CASE WHEN {in_num} THEN {number} WHEN {alias}.class = 'exact' THEN {text} END)"
 _COMPARE = {"==": "=", "!=": "<>", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
+_FEW = 8  # values that are named one by one: a join with a list of them costs as much as reading the column
 _LARGE = 2**53  # from here on not every integer is a double, and evidence keeps their digits as text
 
 
@@ -35,11 +30,12 @@ def check_column(source: str, name: str, use: str | None = None) -> str:
 
 @dataclass(slots=True)
 class Where:
-    """The conditions of one query, with what they need: joins (one for each evidence key) and bound values."""
+    """The conditions of one query, with what they need: joins and bound values."""
 
     source: str
     types: Mapping[str, str]  # the engine's type of each column
     expressions: Mapping[str, str]  # SQL for each column
+    places: Callable[[str], Sequence[Place]]  # of a key of evidence
     conditions: list[str] = field(default_factory=list)
     joins: list[str] = field(default_factory=list)
     values: dict[str, Any] = field(default_factory=dict)
@@ -62,7 +58,8 @@ class Where:
         """A value inside the rows, as SQL."""
         root, dot, path = value.field.partition(".")
         if dot and root == "evidence" and self.source == "events":
-            found = self._evidence_value(path, value.kind)
+            key = self._key(path)
+            found = key.number(NUMBER) if value.kind == "number" else key.text()
         elif dot and root in JSON_COLUMNS.get(self.source, ()):
             found = self._json_text(root, path)
             found = f"TRY_CAST({found} AS DOUBLE)" if value.kind == "number" else found
@@ -82,19 +79,8 @@ class Where:
 
         return f"CASE WHEN {number} IS NOT NULL THEN {below(0, len(edges))} END"
 
-    def _evidence_value(self, key: str, kind: str) -> str:
-        alias, number, text, _ = self._place(key)
-        if kind == "number":
-            return f"CASE {alias}.class WHEN 'number' THEN {number} WHEN 'exact' THEN TRY_CAST({text} AS DOUBLE) END"
-        truth = f"CASE WHEN {number} = 0 THEN 'false' WHEN {number} IS NOT NULL THEN 'true' END"
-        no_number = f"{alias}.class NOT IN ('number', 'exact')"
-        return f"CASE WHEN {alias}.class = 'bool' THEN {truth} WHEN {no_number} THEN {text} END"
-
-    def _place(self, key: str) -> tuple[str, str, str, str]:
-        """Where a key of evidence lies: the alias of its join, the number, the text, and whether it is the number."""
-        alias = f"k{len(self.joins)}"
-        self.joins.append(_PLACES.format(alias=alias, key=self.bind(key)))
-        return alias, f"e.num[{alias}.position]", f"e.str[{alias}.position]", f"{alias}.class IN ('number', 'bool')"
+    def _key(self, key: str) -> Key:
+        return Key.of(key, self.places(key), self.bind, self.joins)
 
     def _test(self, name: str, clause: Clause) -> str:
         root, dot, path = name.partition(".")
@@ -118,7 +104,9 @@ class Where:
             return f"contains(lower(CAST({sql} AS VARCHAR)), lower({self.bind(str(value))}))"
         if op == "in":
             values = [_fit(name, v, is_text, is_bool) for v in value]
-            return f"{sql} IN (SELECT unnest({self.bind(values)}))" if values else "false"
+            if len(values) > _FEW:
+                return f"{sql} IN (SELECT unnest({self.bind(values)}))"
+            return f"{sql} IN ({', '.join(map(self.bind, values))})" if values else "false"
         fitted = _fit(name, value, is_text, is_bool)
         if op == "!=":
             return f"{sql} IS DISTINCT FROM {self.bind(fitted)}"
@@ -151,22 +139,18 @@ class Where:
             return self._compare(f"TRY_CAST({text} AS DOUBLE)", name, clause, is_text=False)
         return self._compare(text, name, clause, is_text=True)
 
-    def _evidence(self, key: str, clause: Clause) -> str:
-        alias, number, text, in_num = self._place(key)
+    def _evidence(self, name: str, clause: Clause) -> str:
+        key = self._key(name)
         if clause.op in ("is_null", "not_null"):
-            either = f"CASE WHEN {in_num} THEN CAST({number} AS VARCHAR) ELSE {text} END"
-            return self._compare(f"({either})", key, clause, is_text=True)
+            return self._compare(f"({key.any()})", name, clause, is_text=True)
         values = list(clause.value) if clause.op == "in" else [clause.value]
         if not values or not isinstance(values[0], (int, float, Decimal)):
-            return self._compare(f"(CASE WHEN NOT {in_num} THEN {text} END)", key, clause, is_text=True)
+            return self._compare(f"({key.texts(*IN_STR)})", name, clause, is_text=True)
         if clause.op in ("==", "!=", "in") and all(isinstance(v, int) and abs(v) >= _LARGE for v in values):
-            digits = f"CAST(TRY_CAST({number} AS HUGEINT) AS VARCHAR)"
-            exact = _NUMBER.format(in_num=in_num, alias=alias, number=digits, text=text)
-            return self._compare(exact, key, clause, is_text=True)
-        near = _NUMBER.format(in_num=in_num, alias=alias, number=number, text=f"TRY_CAST({text} AS DOUBLE)")
+            return self._compare(f"({key.digits()})", name, clause, is_text=True)
         values = [float(v) if isinstance(v, bool) else v for v in values]
         clause = Clause(clause.field, clause.op, values if clause.op == "in" else values[0])
-        return self._compare(near, key, clause, is_text=False)
+        return self._compare(f"({key.number(NUMBER, BOOL)})", name, clause, is_text=False)
 
 
 def _fit(name: str, value: Any, is_text: bool, is_bool: bool = False) -> Any:
