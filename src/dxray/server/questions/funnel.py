@@ -273,7 +273,8 @@ def _dropped_most(most: Mapping[str, Any] | None) -> str:
         return ""
     of = "" if most["of"] is None else f" of {most['of']:,}"
     if most["lost_after"] is not None:
-        return f"Most were lost between {most['lost_after']} and {most['step_name']}: {most['n']:,}{of}, without a word."
+        between = f"{most['lost_after']} and {most['step_name']}"
+        return f"Most were lost between {between}: {most['n']:,}{of}, without a word."
     whys = [f"{shown(one['reason'])} {one['n']:,}" for one in most["reasons"][:3]]
     whys += [f"{name} {n:,}" for name, n in most["by"].items() if name != "rejected"]
     whys += [f"unaccounted {most['unaccounted']:,}"] if most["unaccounted"] else []

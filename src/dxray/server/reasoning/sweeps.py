@@ -60,7 +60,7 @@ def _places(limits: Array, values: Array) -> Array:
     ends = np.concatenate([[np.nan], limits, [np.nan]])  # nothing is below the first, or reaches the last
     found += values >= ends[found + 1]
     found -= values < ends[found]
-    off: bool = ((values >= ends[found + 1]) | (values < ends[found])).any()
+    off = bool(((values >= ends[found + 1]) | (values < ends[found])).any())
     return np.searchsorted(limits, values, side="right") if off else found
 
 
