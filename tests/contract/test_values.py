@@ -87,13 +87,18 @@ def test_values_of_json_texts(reader: Reader) -> None:
 
 def test_a_key_of_many_shapes(reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
     columns: list[str | Value] = ["event_no", PRICE, Value("evidence.price", "text")]
-    wheres = [
-        [*HERE, Clause("evidence.price", op, value)]
-        for op, value in (("==", 5), ("!=", "cheap"), (">", 6), ("in", [True]), ("==", 2**53 + 1), ("not_null", None))
+    clauses = [
+        Clause("evidence.price", "==", 5),
+        Clause("evidence.price", "!=", "cheap"),
+        Clause("evidence.price", ">", 6),
+        Clause("evidence.price", "in", [True]),
+        Clause("evidence.price", "==", 2**53 + 1),
+        Clause("evidence.price", "not_null"),
     ]
+    wheres = [HERE, *([*HERE, clause] for clause in clauses)]
 
     def read() -> list[Any]:
-        return [reader.select("events", columns, where, ["event_no"]).to_pylist() for where in [HERE, *wheres]]
+        return [reader.select("events", columns, where, ["event_no"]).to_pylist() for where in wheres]
 
     named = read()
     monkeypatch.setattr(evidence_keys, "MANY", 1)  # from here on they are joined

@@ -36,7 +36,7 @@ def why(reader: Reader, run_id: str, item: str) -> dict[str, Any]:
 
     Raises `NotFound` for the run. An item that the run never saw is an answer too.
     """
-    asked = _Asked(reader, run_id)
+    asked = _Asked(reader, run_id, item)
     if asked.peers.has(item):
         return asked.answer(item)
     others = named(reader, run_id, item)
@@ -50,16 +50,16 @@ def why(reader: Reader, run_id: str, item: str) -> dict[str, Any]:
 class _Asked:
     """One run, read once; the answers of several of its items come from it."""
 
-    def __init__(self, reader: Reader, run_id: str) -> None:
-        self.reader, self.run_id = reader, run_id
+    def __init__(self, reader: Reader, run_id: str, item: str) -> None:
+        self.reader, self.run_id, self.peers = reader, run_id, RunPeers(reader, run_id)
         here = [Clause("run_id", "==", run_id)]
-        self.run, steps, rules = together(
+        self.run, steps, rules, _ = together(
             partial(existing_run, reader, run_id, _OF_RUN),
             partial(reader.select, "steps", STAGE_COLUMNS, here, ["position", "attempt"]),
             partial(reader.select, "rules", _OF_RULES, here, ["step_id", "number"]),
+            partial(self.peers.events_of, item),
         )
         self.losses = losses_of(reader, [run_id]).get(run_id, NONE)
-        self.peers = RunPeers(reader, run_id)
         self.stages: list[Stage] = stages_of(steps.to_pylist(), self.losses)
         self.flow: Flow = flow_of(self.stages, self.losses.events_elsewhere({stage.step_id for stage in self.stages}))
         self.rules: dict[str, list[Row]] = defaultdict(list)
