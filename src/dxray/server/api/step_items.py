@@ -23,6 +23,8 @@ class StepItemsQuery(Parameters):
     sort: str | None = Field(
         None, description="item_id, name, outcome, reason, score, rank or evidence.KEY; -score for the highest first"
     )
+    bins_of: str | None = Field(None, description="a key of the evidence: how its values lie, of the items that fit")
+    edge: float | None = Field(None, allow_inf_nan=False, description="a number that no bin lies on both sides of")
     limit: int = Field(100, ge=1, le=1000)
     offset: int = Field(0, ge=0, le=2**31)
 
@@ -56,6 +58,38 @@ class StepItem(Document):
     events: int
 
 
+class ValueBin(Document):
+    """`n` items, `kept` and `dropped` here; of the others nothing says it. From `from`, up to but not with `to`."""
+
+    from_: float = Field(alias="from")
+    to: float
+    n: int
+    kept: int
+    dropped: int
+
+
+class ValueCount(Document):
+    value: str
+    n: int
+    kept: int
+    dropped: int
+
+
+class Distribution(Document):
+    """How a key's values lie in the evidence of the items that fit: the last value of each.
+
+    `n` items have a number there, and `without` have none. `bins` and `values` (the most frequent texts) count items.
+    """
+
+    key: str
+    n: int
+    without: int
+    least: float | None
+    greatest: float | None
+    bins: list[ValueBin]
+    values: list[ValueCount]
+
+
 class StepItemsAnswer(Document):
     """`total` items fit, `of` all that the step names; `outcomes`, `reasons` and `scored` count the latter."""
 
@@ -73,25 +107,36 @@ class StepItemsAnswer(Document):
     reasons: dict[str, int]
     scored: int
     evidence_keys: list[EvidenceKey]
+    distribution: Distribution | None
     unknown: UnknownRow | None
     hint: str | None
 
 
 async def page_of_items(parts: Parts, run_id: str, query: StepItemsQuery) -> Response:
-    """A page. The order of all items is worked out once, and kept as long as nothing is stored."""
-    asked = query.model_dump(exclude={"limit", "offset"})
-    version = parts.store.version
-    key = sha256(
-        repr((PROJECT, questions.order.__qualname__, run_id, asked)).encode(errors="surrogatepass")
-    ).hexdigest()
-    kept = parts.long.cache.get(version, key)
+    """A page. The step is read once, and what was worked out of it is kept as long as nothing is stored."""
+    asked = query.model_dump(exclude={"step_id", "limit", "offset"})
+    version, cache, step_id = parts.store.version, parts.long.cache, query.step_id
+    by = (query.sort or "").removeprefix("-")
+    keys = [_key(run_id, step_id, *more) for more in (("table",), ("place", by), ("order", asked))]
+    before = [cache.get(version, key) for key in keys]
 
-    def work() -> tuple[bytes, bytes]:
+    def work() -> tuple[list[bytes | None], bytes]:
+        table, placed, order = before
         reader = parts.store.project(PROJECT)
-        made = questions.order(reader, run_id, **asked) if kept is None else kept
-        return made, to_json(questions.page(reader, run_id, query.step_id, made, query.limit, query.offset))
+        if order is None:
+            table = questions.table(reader, run_id, step_id) if table is None else table
+            if by and placed is None:
+                placed = questions.place(reader, run_id, step_id, table, by)
+            order = questions.order(reader, run_id, step_id, table, placed, **asked)
+        found = to_json(questions.page(reader, run_id, step_id, order, query.limit, query.offset))
+        return [table, placed, order], found
 
     made, found = await run_in_threadpool(work)
-    if kept is None:
-        parts.long.cache.put(version, key, made, float("inf"))
+    for key, old, new in zip(keys, before, made, strict=True):
+        if old is None and new is not None:
+            cache.put(version, key, new, float("inf"))
     return Response(found, media_type="application/json")
+
+
+def _key(*of: object) -> str:
+    return sha256(repr((PROJECT, "items of a step", *of)).encode(errors="surrogatepass")).hexdigest()

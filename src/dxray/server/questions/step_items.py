@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -14,8 +13,10 @@ import pyarrow.compute as pc
 from dxray.server.errors import Invalid, nearest
 from dxray.server.filters import Clause, FilterError, Grammar, Known, parse
 from dxray.server.reasoning.conservation import counts
+from dxray.server.reasoning.distribution import distribution
 from dxray.server.reasoning.evidence import evidence_of, shapes_of
 from dxray.server.reasoning.hints import loss_hint
+from dxray.server.reasoning.journey import DROPPED, KEPT
 from dxray.server.reasoning.losses import NONE, losses_of
 from dxray.server.reasoning.selection import existing_run
 from dxray.server.reasoning.sentences import shown
@@ -23,6 +24,8 @@ from dxray.server.reasoning.shown import Row
 from dxray.server.reasoning.slices import Bools, Floats
 from dxray.server.reasoning.step_items import (
     COLUMNS,
+    STEP_COLUMNS,
+    Kept,
     Order,
     Placed,
     StepItems,
@@ -62,35 +65,68 @@ _OF_EVENTS = (
 )  # fmt: skip
 
 
+def table(reader: Reader, run_id: str, step_id: str) -> bytes:
+    """The items of a step, for `places` and `order`: all that another filter, or another order, need not read again.
+
+    Raises `NotFound` for the run, `Invalid` for a step that is not there.
+    """
+    step = _step(reader, run_id, step_id)
+    here = [Clause("run_id", "==", run_id), Clause("step_id", "==", step_id)]
+    events = reader.select("events", COLUMNS, here)
+    items = StepItems.of(events, pa.table({name: [step[name]] for name in STEP_COLUMNS}))
+    found = names_of(reader, here[:1])
+    names = found["name"].combine_chunks().take(pc.index_in(items.item_id, found["item_id"].combine_chunks()))
+    chosen = reader.select("events", ["item_id"], [here[0], Clause("outcome", "==", "selected")])
+    selected = _mask(pc.is_in(items.item_id, chosen["item_id"].combine_chunks()))
+    keys = _keys(reader, here)
+    head = _head(reader, run_id, step, items, keys)
+    return msgspec.msgpack.encode(Kept.made(items, names, selected, head, list(keys)))
+
+
+def place(reader: Reader, run_id: str, step_id: str, made: bytes, sort: str) -> bytes:
+    """The place of each item in the order by a column, for `order`. Raises `Invalid` for one that is not there."""
+    asked = _Asked(reader, run_id, step_id, made)
+    return asked.places(_sorted_by(sort, asked.kept.keys)).tobytes()
+
+
 def order(
     reader: Reader,
     run_id: str,
     step_id: str,
+    made: bytes,
+    placed: bytes | None = None,
     *,
     outcome: str | None = None,
     reason: str | None = None,
     q: str | None = None,
     sort: str | None = None,
+    bins_of: str | None = None,
+    edge: float | None = None,
 ) -> bytes:
-    """The items that fit, in order, for `page`. Without `sort` those that the run selected come first.
+    """The items that fit, in order, for `page`; `made` is what `table` gave, `placed` what `place` gave of `sort`.
 
-    Raises `NotFound` for the run, `Invalid` for a step, an outcome or a sort that is not there, `FilterError` for `q`.
+    Without `sort` those that the run selected come first. Raises `Invalid` for an outcome or a key that is not there,
+    `FilterError` for `q`.
     """
-    step = _step(reader, run_id, step_id)
     if outcome is not None and outcome not in OUTCOMES:
         raise Invalid(f"there is no outcome {outcome!r}", field="outcome", fix=nearest(outcome, OUTCOMES))
     clauses = parse(q or "", _ITEMS)
     clauses += [
         Clause(column, "==", value) for column, value in (("outcome", outcome), ("reason", reason)) if value is not None
     ]
-    asked = _Asked(reader, run_id, step_id, step)
-    by, descending = _sort(sort, asked.keys)
+    asked = _Asked(reader, run_id, step_id, made)
     fits = np.ones(len(asked.items), dtype=np.bool_)
     for clause in clauses:
         fits &= asked.fits(clause)
-    placed = np.argsort(~asked.selected, kind="stable") if by is None else ordered(asked.places(by), descending)
-    found = placed[fits[placed]]
-    head = _head(reader, run_id, asked, len(found))
+    if placed is None:
+        found = np.argsort(~asked.selected, kind="stable")
+    else:
+        found = ordered(np.frombuffer(placed, np.float64), (sort or "").startswith("-"))
+    found = found[fits[found]]
+    head = asked.kept.head
+    head = {**head, "sentence": _sentence(head, len(found)), "distribution": None}
+    if bins_of is not None:
+        head["distribution"] = asked.distribution(bins_of, edge, fits)
     return msgspec.msgpack.encode(Order.made(asked.items, found, head))
 
 
@@ -114,63 +150,42 @@ def _step(reader: Reader, run_id: str, step_id: str) -> Row:
     raise Invalid(f"run {run_id} has no step with step_id {step_id!r}", field="step_id", fix=fix)
 
 
-def _sort(sort: str | None, keys: Mapping[str, Any]) -> tuple[str | None, bool]:
-    if not sort:
-        return None, False
+def _sorted_by(sort: str, keys: Sequence[str]) -> str:
     name = sort.removeprefix("-")
     known = [*SORTS, *(EVIDENCE + key for key in keys)]
     if name not in known:
         meant = EVIDENCE + name
         fix = f"did you mean {meant!r}?" if meant in known else nearest(name, known[: len(SORTS) + _SHOWN])
         raise Invalid(f"items cannot be sorted by {name!r}", field="sort", fix=fix)
-    return name, sort.startswith("-")
+    return name
+
+
+def _keys(reader: Reader, here: Sequence[Clause]) -> dict[str, dict[str, Any]]:
+    """The keys of the evidence, those that most events have first."""
+    shapes = reader.count_by("events", ["shape_id"], [*here, Clause("shape_id", "not_null")])
+    wanted = shapes["shape_id"].to_pylist()
+    if not wanted:
+        return {}
+    many = dict(zip(wanted, shapes["n"].to_pylist(), strict=True))
+    found: dict[str, dict[str, Any]] = {}
+    rows = reader.select("shapes", ["shape_id", "key", "class"], [Clause("shape_id", "in", wanted)])
+    for row in rows.to_pylist():
+        kind = "number" if row["class"] == "exact" else row["class"]
+        one = found.setdefault(row["key"], {"key": row["key"], "kind": kind, "n": 0})
+        one["n"] += many[row["shape_id"]]
+        if one["kind"] != kind:
+            one["kind"] = "mixed"
+    return dict(sorted(found.items(), key=lambda pair: (-pair[1]["n"], pair[0])))
 
 
 class _Asked:
-    """The items of one step, with what a filter or an order asks of them besides, read when it is asked for."""
+    """The items of one step, with what a filter or an order asks of them besides."""
 
-    def __init__(self, reader: Reader, run_id: str, step_id: str, step: Row) -> None:
+    def __init__(self, reader: Reader, run_id: str, step_id: str, made: bytes) -> None:
         self._reader = reader
-        self.step = step
-        self._run = [Clause("run_id", "==", run_id)]
-        self.here = [*self._run, Clause("step_id", "==", step_id)]
-
-    @cached_property
-    def items(self) -> StepItems:
-        events = self._reader.select("events", COLUMNS, self.here)
-        step = pa.table({name: [self.step[name]] for name in ("decided", "selected", "cutoff")})
-        return StepItems.of(events, step)
-
-    @cached_property
-    def keys(self) -> dict[str, dict[str, Any]]:
-        """The keys of the evidence, those that most events have first."""
-        with_it = [*self.here, Clause("shape_id", "not_null")]
-        shapes = self._reader.count_by("events", ["shape_id"], with_it)
-        wanted = shapes["shape_id"].to_pylist()
-        if not wanted:
-            return {}
-        many = dict(zip(wanted, shapes["n"].to_pylist(), strict=True))
-        found: dict[str, dict[str, Any]] = {}
-        rows = self._reader.select("shapes", ["shape_id", "key", "class"], [Clause("shape_id", "in", wanted)])
-        for row in rows.to_pylist():
-            kind = "number" if row["class"] == "exact" else row["class"]
-            one = found.setdefault(row["key"], {"key": row["key"], "kind": kind, "n": 0})
-            one["n"] += many[row["shape_id"]]
-            if one["kind"] != kind:
-                one["kind"] = "mixed"
-        return dict(sorted(found.items(), key=lambda pair: (-pair[1]["n"], pair[0])))
-
-    @cached_property
-    def names(self) -> pa.Array:
-        """The name of each item, null where it has none."""
-        found = names_of(self._reader, self._run)
-        return found["name"].combine_chunks().take(pc.index_in(self.items.item_id, found["item_id"].combine_chunks()))
-
-    @cached_property
-    def selected(self) -> Bools:
-        """The items that a step of the run selected."""
-        chosen = self._reader.select("events", ["item_id"], [*self._run, Clause("outcome", "==", "selected")])
-        return _mask(pc.is_in(self.items.item_id, chosen["item_id"].combine_chunks()))
+        self.here = [Clause("run_id", "==", run_id), Clause("step_id", "==", step_id)]
+        self.kept = msgspec.msgpack.decode(made, type=Kept)
+        self.items, self.names, self.selected = self.kept.read()
 
     def places(self, by: str) -> Floats:
         """The place of each item in the order by a column."""
@@ -183,6 +198,25 @@ class _Asked:
         return places(texts.get(by, self.items.outcomes)())
 
     def _evidence(self, field: str) -> Floats:
+        return mixed_places(*self._values(field))
+
+    def distribution(self, key: str, edge: float | None, fits: Bools) -> dict[str, Any]:
+        """How the values of a key lie in the evidence of the items that fit."""
+        if key not in self.kept.keys:
+            known = self.kept.keys[:_SHOWN]
+            raise Invalid(f"no evidence of this step has a key {key!r}", field="bins_of", fix=nearest(key, known))
+        numbers, words = self._values(EVIDENCE + key)
+        kept, dropped = (
+            np.logical_or.reduce([self.items.outcome == OUTCOMES.index(one) for one in sorted(of)]) & fits
+            for of in (KEPT, DROPPED)
+        )
+        return {
+            "key": key,
+            **distribution(numbers[fits], words.filter(pa.array(fits)), kept[fits], dropped[fits], edge),
+        }
+
+    def _values(self, field: str) -> tuple[Floats, pa.Array]:
+        """The last value of each item, as a number and as a text."""
         number, text = Value(field, "number"), Value(field, "text")
         rows = self._reader.select("events", ["event_no", number, text], self.here)
         rows = rows.take(pc.sort_indices(rows["event_no"]))
@@ -191,7 +225,7 @@ class _Asked:
         said = np.where(words.is_valid().to_numpy(zero_copy_only=False), np.arange(len(words)), np.nan)
         last = last_of(item, many, said)
         at = pa.array(np.nan_to_num(last).astype(np.int64), mask=np.isnan(last))
-        return mixed_places(last_of(item, many, rows[number.name].to_numpy()), words.take(at))
+        return last_of(item, many, rows[number.name].to_numpy()), words.take(at)
 
     def fits(self, clause: Clause) -> Bools:
         """Which items a clause of the filter holds for."""
@@ -213,8 +247,8 @@ class _Asked:
 
     def _with_evidence(self, clause: Clause) -> Bools:
         key = clause.field.removeprefix(EVIDENCE)
-        if key not in self.keys:
-            known = [EVIDENCE + one for one in list(self.keys)[:_SHOWN]]
+        if key not in self.kept.keys:
+            known = [EVIDENCE + one for one in self.kept.keys[:_SHOWN]]
             raise FilterError(
                 f"no evidence of this step has a key {key!r}", field=clause.field, fix=nearest(clause.field, known)
             )
@@ -244,13 +278,13 @@ def names_of(reader: Reader, where: Sequence[Clause]) -> pa.Table:
 # Answers
 
 
-def _head(reader: Reader, run_id: str, asked: _Asked, total: int) -> dict[str, Any]:
-    items, step = asked.items, asked.step
+def _head(
+    reader: Reader, run_id: str, step: Row, items: StepItems, keys: Mapping[str, dict[str, Any]]
+) -> dict[str, Any]:
     losses = losses_of(reader, [run_id]).get(run_id, NONE)
     lossy = losses.events_at(step["step_id"]) or bool(step["missing_events"])
     numbers = counts(step, lossy)
     unnamed = sum(max(numbers[name] or 0, 0) for name in ("unaccounted", "accepted_by_count", "rejected_by_count"))
-    outcomes = counted(items.outcomes())
     name = step["step_name"]
     unknown, hint = None, None
     if lossy:
@@ -263,24 +297,24 @@ def _head(reader: Reader, run_id: str, asked: _Asked, total: int) -> dict[str, A
     return {
         "run_id": run_id,
         **{column: step[column] for column in ("step_id", "step_name", "step_type")},
-        "sentence": _sentence(name, total, len(items), outcomes, unknown),
         "of": len(items),
-        "outcomes": outcomes,
+        "outcomes": counted(items.outcomes()),
         "reasons": dict(list(counted(items.reason).items())[:_SHOWN]),
         "scored": int((~np.isnan(items.score)).sum()),
-        "evidence_keys": list(asked.keys.values())[:_SHOWN],
+        "evidence_keys": list(keys.values())[:_SHOWN],
         "unknown": unknown,
         "hint": hint,
     }
 
 
-def _sentence(name: str, total: int, of: int, outcomes: Mapping[str, int], unknown: Mapping[str, str] | None) -> str:
+def _sentence(head: Mapping[str, Any], total: int) -> str:
+    name, of, unknown = head["step_name"], head["of"], head["unknown"]
     if not of:
         said = f"No event of {shown(name)} names an item"
     elif total < of:
         said = f"{total} of the {of} items that {shown(name)} names fit"
     else:
-        each = ", ".join(f"{n} {outcome}" for outcome, n in outcomes.items())
+        each = ", ".join(f"{n} {outcome}" for outcome, n in head["outcomes"].items())
         said = f"{shown(name)} names {of} item{'' if of == 1 else 's'}" + (f": {each}" if each else "")
     return f"{said}." if unknown is None else f"{said}; {unknown['detail']}."
 

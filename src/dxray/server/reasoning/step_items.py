@@ -72,6 +72,16 @@ class StepItems:
     def __len__(self) -> int:
         return len(self.outcome)
 
+    def of_order(self, order: Ints) -> tuple[Ints, Ints]:
+        """Where the events of each item begin, one more than items; and the numbers of these events, item by item."""
+        rows = np.argsort(self.item, kind="stable")
+        lengths = np.bincount(self.item, minlength=len(self))
+        begin = np.concatenate([[0], np.cumsum(lengths)])
+        sizes = lengths[order]
+        start = np.concatenate([[0], np.cumsum(sizes)])
+        at = np.repeat(begin[order] - start[:-1], sizes) + np.arange(start[-1])
+        return start, self.event_no[rows[at]]
+
     def has(self, outcome: str) -> Bools:
         """Which items have it. What was produced here, and nothing more is said of, is accepted too."""
         found: Bools = self.outcome == OUTCOMES.index(outcome)
@@ -155,6 +165,61 @@ def _rank(texts: pa.Array) -> Ints:
     return found
 
 
+# What is kept of a step, so that another filter of it reads no event again
+
+
+class Kept(msgspec.Struct, frozen=True, array_like=True):
+    """The items of a step, with what holds of them however they are narrowed. Columns travel as Arrow streams."""
+
+    head: dict[str, Any]  # of the answer, what it says of the filter left out
+    keys: list[str]  # of the evidence
+    by_item: bytes
+    by_event: bytes
+
+    @classmethod
+    def made(cls, items: StepItems, names: pa.Array, selected: Bools, head: dict[str, Any], keys: list[str]) -> Kept:
+        """`names` and `selected` have one value for each item."""
+        by_item = {
+            "item_id": items.item_id,
+            "name": names,
+            "outcome": items.outcome.astype(np.int8),
+            "reason": items.reason.dictionary_encode(),
+            "score": items.score,
+            "rank": items.rank,
+            "selected": selected,
+        }
+        by_event = {"item": items.item.astype(np.int32), "event_no": items.event_no}
+        return cls(head, keys, _stream(by_item), _stream(by_event))
+
+    def read(self) -> tuple[StepItems, pa.Array, Bools]:
+        """The items, their names, and which of them a step of the run selected."""
+        found, event = _columns(self.by_item), _columns(self.by_event)
+        items = StepItems(
+            event["item"].to_numpy().astype(np.int64),
+            event["event_no"].to_numpy(),
+            found["item_id"],
+            found["outcome"].to_numpy().astype(np.int64),
+            found["reason"].cast(pa.string()),
+            found["score"].to_numpy(),
+            found["rank"].to_numpy(),
+        )
+        return items, found["name"], found["selected"].to_numpy(zero_copy_only=False)
+
+
+def _stream(columns: dict[str, Any]) -> bytes:
+    table = pa.table(columns)
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    found: bytes = sink.getvalue().to_pybytes()
+    return found
+
+
+def _columns(stream: bytes) -> dict[str, pa.Array]:
+    table = pa.ipc.open_stream(pa.py_buffer(stream)).read_all()
+    return {name: table[name].combine_chunks() for name in table.column_names}
+
+
 # What is kept of an order, so that its other pages need not be worked out again
 
 
@@ -174,12 +239,7 @@ class Order(msgspec.Struct, frozen=True, array_like=True):
     @classmethod
     def made(cls, items: StepItems, order: Ints, head: dict[str, Any]) -> Order:
         """`order` are numbers of items."""
-        rows = np.argsort(items.item, kind="stable")
-        lengths = np.bincount(items.item, minlength=len(items))
-        begin = np.concatenate([[0], np.cumsum(lengths)])
-        sizes = lengths[order]
-        start = np.concatenate([[0], np.cumsum(sizes)])
-        at = np.repeat(begin[order] - start[:-1], sizes) + np.arange(start[-1])
+        start, events = items.of_order(order)
         reason = pc.dictionary_encode(items.reason.take(pa.array(order)))
         return cls(
             head,
@@ -190,7 +250,7 @@ class Order(msgspec.Struct, frozen=True, array_like=True):
             items.score[order].tobytes(),
             np.nan_to_num(items.rank[order]).astype(np.int32).tobytes(),
             start.astype(np.int32).tobytes(),
-            items.event_no[rows[at]].astype(np.int32).tobytes(),
+            events.astype(np.int32).tobytes(),
         )
 
     def page(self, offset: int, limit: int, most: int) -> list[Placed]:

@@ -46,6 +46,7 @@ class StepItems(Page, Printed):
     reasons: dict[str, int] = {}
     scored: int | None = None
     evidence_keys: list[Any] = []
+    distribution: Any = None
     unknown: Unknown | None = None
     hint: str | None = None
 
