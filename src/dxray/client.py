@@ -140,11 +140,14 @@ class Client(Connection):
         sort: str | None = None,
         limit: int | None = None,
         offset: int | None = None,
+        bins_of: str | None = None,
+        edge: float | None = None,
     ) -> StepItems:
         """A page of the items of a step, those that the run selected first.
 
         `sort`: `item_id`, `name`, `outcome`, `reason`, `score`, `rank` or `evidence.KEY`, with a `-` in front for the
-        highest first. `q` is a filter such as `evidence.price:>100` or words of a name.
+        highest first. `q` is a filter such as `evidence.price:>100` or words of a name. With `bins_of`, a key of the
+        evidence, the answer says how its values lie in the items that fit; a bin begins at `edge`.
         """
         return self._ask(
             StepItems,
@@ -156,6 +159,8 @@ class Client(Connection):
             sort=sort,
             limit=limit,
             offset=offset,
+            bins_of=bins_of,
+            edge=edge,
         )
 
     def pipelines(self) -> list[Pipeline]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -238,6 +239,8 @@ def test_what_no_event_names_is_said(api: TestClient) -> None:
         ({"sort": "-evidence.prize"}, "sort", "did you mean 'evidence.price'?"),
         ({"sort": "evidence."}, "sort", ""),
         ({"outcome": "reject"}, "outcome", "did you mean 'rejected'?"),
+        ({"bins_of": "prise"}, "bins_of", "did you mean 'price'?"),
+        ({"bins_of": "price", "edge": "inf"}, "edge", None),
         ({"q": "evidence.prize:>1"}, "evidence.prize", "did you mean 'evidence.price'?"),
         ({"q": "reson:x"}, "reson", "did you mean 'reason'?"),
         ({"q": "outcome:gone"}, "outcome", None),
@@ -264,3 +267,60 @@ def test_a_run_that_is_not_there(filled: TestClient) -> None:
     assert answer.status_code == 404
     assert answer.json()["fix"] == "did you mean stands?"
     assert filled.get("/runs/stands/items").status_code == 422
+
+
+def spread(api: TestClient) -> list[dict[str, Any]]:
+    """A step of 12,000 items: prices of most, a brand of some, every third dropped."""
+    events: list[dict[str, Any]] = []
+    for n in range(12_000):
+        evidence = {"price": (n * 37 % 5_000) / 10} if n % 5 else {"brand": f"b{n % 3}"} if n % 2 else None
+        said = {"outcome": "accepted"} if n % 3 else {"outcome": "rejected", "reason": "late"}
+        events.append({"item_id": f"i{n}", **said, **({"evidence": evidence} if evidence else {})})
+    api.post("/runs", json={"run_id": "spread", "pipeline": "p", "steps": [{"name": "f", "events": events}]})
+    return events
+
+
+def test_the_values_of_a_key_are_counted_of_all_items(api: TestClient) -> None:
+    events = spread(api)
+    found = ask(api, "spread", "f", bins_of="price", edge=123.4, limit=1)["distribution"]
+    priced = [(one["evidence"]["price"], one["outcome"]) for one in events if "price" in (one.get("evidence") or {})]
+    values = [price for price, _ in priced]
+    assert (found["n"], found["without"]) == (len(values), len(events) - len(values))
+    assert (found["least"], found["greatest"]) == (min(values), max(values))
+    bins = found["bins"]
+    assert 20 <= len(bins) <= 30
+    assert [one["to"] for one in bins[:-1]] == [one["from"] for one in bins[1:]]
+    assert any(abs(one["from"] - 123.4) < 1e-9 for one in bins)
+    for at, one in enumerate(bins):
+        last = at == len(bins) - 1
+        inside = [outcome for price, outcome in priced if one["from"] <= price and (price < one["to"] or last)]
+        assert (one["n"], one["kept"], one["dropped"]) == (
+            len(inside), inside.count("accepted"), inside.count("rejected"),
+        )  # fmt: skip
+    below = ask(api, "spread", "f", bins_of="price", edge=123.4, outcome="rejected", limit=1)["distribution"]
+    assert sum(one["kept"] for one in below["bins"]) == 0
+    assert below["n"] == sum(one["dropped"] for one in bins)
+
+
+def test_texts_of_a_key_are_counted_the_most_frequent_first(api: TestClient) -> None:
+    events = spread(api)
+    found = ask(api, "spread", "f", bins_of="brand", limit=1)["distribution"]
+    brands = Counter(one["evidence"]["brand"] for one in events if "brand" in (one.get("evidence") or {}))
+    assert (found["n"], found["bins"], found["least"]) == (0, [], None)
+    assert {one["value"]: one["n"] for one in found["values"]} == brands
+    assert [one["n"] for one in found["values"]] == sorted(brands.values(), reverse=True)
+    assert all(one["n"] == one["kept"] + one["dropped"] for one in found["values"])
+    assert ask(api, "spread", "f", limit=1)["distribution"] is None
+
+
+def test_what_came_since_is_in_the_next_answer_of_the_same_step(api: TestClient) -> None:
+    run = {"run_id": "grows", "pipeline": "p"}
+    steps = [{"name": "f", "events": [{"item_id": "a", "outcome": "accepted", "evidence": {"x": 1}}]}]
+    api.post("/runs", json={**run, "steps": steps})
+    assert ids(ask(api, "grows", "f", q="a", sort="item_id")) == ["a"]
+    api.post("/runs", json={**run, "run_id": "other", "steps": steps})
+    assert api.app.state.parts.store.delete("default", ["grows"]) == 1  # type: ignore[attr-defined]
+    steps[0]["events"] = [{"item_id": one, "outcome": "accepted", "evidence": {"y": 1}} for one in ("ab", "b", "aa")]
+    api.post("/runs", json={**run, "steps": steps})
+    answer = ask(api, "grows", "f", q="a", sort="item_id")
+    assert (ids(answer), [one["key"] for one in answer["evidence_keys"]]) == (["aa", "ab"], ["y"])

@@ -118,6 +118,22 @@ def test_the_keys_go_from_row_to_row_and_leave_links_theirs(watched: Watched, la
     expect(page).to_have_url(re.compile("item=sku-2998"))
 
 
+def test_the_values_that_a_rule_saw_are_those_of_all_items(story: Told, watched: Watched) -> None:
+    evidence = [{"item_id": f"i{n}", "evidence": {"price": n}} for n in range(12_000)]
+    events = [one | ({"outcome": "accepted"} if one["evidence"]["price"] <= 9_000 else
+                     {"outcome": "rejected", "reason": "too_dear"}) for one in evidence]  # fmt: skip
+    rule = {"field": "price", "op": "<=", "threshold": 9_000, "reason": "too_dear"}
+    step = {"name": "filter", "step_type": "filter", "rules": [rule], "events": events}
+    post(story[0].api_url, {"run_id": "priced", "pipeline": "large", "steps": [step]})
+    page = watched.open("/ui/runs/priced")
+    expect(page.get_by_text("12,000 have a value", exact=True)).to_be_visible()
+    picture = page.get_by_role("img", name="price: 12,000 values")
+    said = picture.locator("title").all_text_contents()
+    counted = [re.search(r": ([\d,]+), ([\d,]+) kept, ([\d,]+) dropped$", one) for one in said]
+    kept, dropped = ([int(one[at].replace(",", "")) for one in counted if one] for at in (2, 3))
+    assert (sum(kept), sum(dropped)) == (9_001, 2_999)
+
+
 def test_an_order_that_cannot_be_says_what_can(story: Told, browser: Any, large: str) -> None:
     page = browser.new_page()
     page.goto(f"{story[0].api_url}{large}?sort=evidence.prize")

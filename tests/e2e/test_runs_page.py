@@ -47,6 +47,36 @@ def fit(page: Any, n: int) -> None:
     expect(page.get_by_role("heading", level=1)).to_contain_text(f"{n} fit the filter")
 
 
+def test_the_bars_are_there_with_the_first_answer(page: Any, address: str) -> None:
+    page.route("**/times*", lambda route: (page.wait_for_timeout(200), route.continue_()))
+    page.goto(f"{address}/ui/runs")
+    bars = page.get_by_role("slider", name="Stretch of time").locator("svg rect")
+    expect(bars.first).to_be_visible()
+    box = page.get_by_role("slider", name="Stretch of time").bounding_box()
+    drawn = [bars.nth(at).bounding_box() for at in range(bars.count())]
+    assert len(drawn) >= 60
+    assert all(one["width"] > 1 and one["height"] > 0 for one in drawn)
+    assert max(one["x"] for one in drawn) > box["x"] + box["width"] * 0.9
+
+
+def test_the_filter_of_steps_offers_what_steps_have(page: Any, address: str) -> None:
+    page.goto(f"{address}/ui/steps")
+    field = page.get_by_role("combobox", name="Filter of steps")
+    field.press_sequentially("attem")
+    expect(page.get_by_role("option")).to_have_count(1)
+    field.fill("pipeline:")
+    expect(page.get_by_role("option").first).to_contain_text("pipeline:p")
+    field.fill("status:completed ")
+    page.keyboard.press("Enter")
+    page.locator("button[aria-haspopup=dialog]").click()
+    page.get_by_label("Name of the view").fill("steps of good runs")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("Saved steps of good runs.")).to_be_visible()
+    page.goto(f"{address}/ui/runs")
+    page.locator("button[aria-haspopup=dialog]").click()
+    expect(page.get_by_text("steps of good runs")).to_have_count(0)
+
+
 def test_a_time_is_chosen_with_the_mouse_and_let_go(page: Any, address: str) -> None:
     page.goto(f"{address}/ui/runs?q=status:completed")
     bars = page.get_by_role("slider", name="Stretch of time")

@@ -4,10 +4,12 @@ import {
   asking,
   goesOn,
   narrowed,
+  ofRunsToo,
   quoted,
   type Recorded,
   replaced,
   saysWhen,
+  STEP_FIELDS,
   suggestions,
   widened,
   within,
@@ -124,5 +126,22 @@ describe("a stretch of time", () => {
     expect(always('input.note:"since:7d is a word" since:7d until:1d')).toBe('input.note:"since:7d is a word"');
     expect(saysWhen('"since:7d"')).toBe(false);
     expect(saysWhen("label:bad until:1h")).toBe(true);
+  });
+});
+
+const ofSteps = (begun: string) => suggestions(asking(begun), [], STEP_FIELDS).map((one) => one.text);
+
+describe("a filter on steps", () => {
+  it("is offered the fields of steps, and not those that only runs have", () => {
+    expect(ofSteps("config")).toEqual(["config."]);
+    expect(ofSteps("attem")).toEqual(["attempt:"]);
+    expect(ofSteps("vari")).toEqual([]);
+    expect(offered("attem")).toEqual([]);
+  });
+
+  it("counts values beside the words that say the same of runs", () => {
+    expect(ofRunsToo('pipeline:"a b" name:x stand config.k:1 -status:failed duration_ms:>5')).toBe(
+      'pipeline:"a b" -status:failed',
+    );
   });
 });

@@ -1,33 +1,7 @@
 import { describe, expect, it } from "vitest";
-import type { EventRow, StepItem } from "../src/api/types";
-import { atStep, evidenceColumns, itemsFilter, itemsOf, nextSort } from "../src/logic/items";
+import type { StepItem } from "../src/api/types";
+import { atStep, evidenceColumns, itemsFilter, nextSort } from "../src/logic/items";
 import { marginOf } from "../src/logic/margin";
-
-function event(itemId: string, more: Partial<EventRow>): EventRow {
-  return {
-    event_no: 0,
-    step_id: "s1",
-    step_name: "filter",
-    step_type: "filter",
-    item_id: itemId,
-    name: null,
-    kind: null,
-    outcome: null,
-    reason: null,
-    evidence: null,
-    evidence_state: null,
-    kept_because: null,
-    p: null,
-    score: null,
-    by: "code",
-    passed: null,
-    ref_item: null,
-    ref_kind: null,
-    marks: [],
-    at: null,
-    ...more,
-  };
-}
 
 const step = { step_id: "s1", step_name: "filter" };
 
@@ -61,26 +35,6 @@ const rule = {
 };
 
 describe("items at a step", () => {
-  it("have their last outcome, and the evidence of every observation", () => {
-    const rows = itemsOf(
-      [
-        event("a", { passed: true, evidence: { price: 50 } }),
-        event("a", { passed: true, evidence: { rating: 4 }, score: 0.5 }),
-        event("a", { outcome: "rejected", reason: "late" }),
-        event("a", { outcome: "accepted", reason: null }),
-      ],
-      new Map([["a", "Case"]]),
-    );
-    expect(rows).toHaveLength(1);
-    expect(rows[0]).toMatchObject({
-      name: "Case",
-      outcome: "accepted",
-      reason: null,
-      score: 0.5,
-      evidence: { price: 50, rating: 4 },
-    });
-  });
-
   it("are as the server says, and evidence that was kept needs no word", () => {
     const row = atStep(item({ evidence: null, evidence_state: "sampled_out", rank: 2 }), step);
     expect(row).toMatchObject({ itemId: "a", stepName: "filter", rank: 2, evidence: {}, evidenceState: "sampled_out" });
@@ -88,15 +42,11 @@ describe("items at a step", () => {
   });
 
   it("have a margin only where the rule that rejected them has a distance", () => {
-    const [rejected, other] = itemsOf(
-      [
-        event("a", { outcome: "rejected", reason: "price_too_high", evidence: { price: 104.9 } }),
-        event("b", { outcome: "rejected", reason: "banned" }),
-      ],
-      new Map(),
-    );
-    expect(marginOf(rejected!, [rule])).toBeCloseTo(-4.9);
-    expect(marginOf(other!, [rule])).toBeNull();
+    const dear = { outcome: "rejected", reason: "price_too_high", evidence: { price: 104.9 } };
+    const rejected = atStep(item(dear), step);
+    const other = atStep(item({ ...dear, reason: "banned" }), step);
+    expect(marginOf(rejected, [rule])).toBeCloseTo(-4.9);
+    expect(marginOf(other, [rule])).toBeNull();
   });
 });
 

@@ -1076,6 +1076,30 @@ export interface components {
             [key: string]: unknown;
         };
         /**
+         * Distribution
+         * @description How a key's values lie in the evidence of the items that fit: the last value of each.
+         *
+         *     `n` items have a number there, and `without` have none. `bins` and `values` (the most frequent texts) count items.
+         */
+        Distribution: {
+            /** Key */
+            key: string;
+            /** N */
+            n: number;
+            /** Without */
+            without: number;
+            /** Least */
+            least: number | null;
+            /** Greatest */
+            greatest: number | null;
+            /** Bins */
+            bins: components["schemas"]["ValueBin"][];
+            /** Values */
+            values: components["schemas"]["ValueCount"][];
+        } & {
+            [key: string]: unknown;
+        };
+        /**
          * DriftRow
          * @description The kill rate over time, in periods of so many minutes, and by limit. `changed`: whether the `first` and the
          *     `last` quarter of the runs differ by more than chance (95 %, for each rule by itself); null for too few runs.
@@ -2848,6 +2872,7 @@ export interface components {
             scored: number;
             /** Evidence Keys */
             evidence_keys: components["schemas"]["EvidenceKey"][];
+            distribution: components["schemas"]["Distribution"] | null;
             unknown: components["schemas"]["UnknownRow"] | null;
             /** Hint */
             hint: string | null;
@@ -3116,6 +3141,37 @@ export interface components {
             undecided: number;
             /** Choices */
             choices: components["schemas"]["ChoiceRow"][];
+        } & {
+            [key: string]: unknown;
+        };
+        /**
+         * ValueBin
+         * @description `n` items, `kept` and `dropped` here; of the others nothing says it. From `from`, up to but not with `to`.
+         */
+        ValueBin: {
+            /** From */
+            from: number;
+            /** To */
+            to: number;
+            /** N */
+            n: number;
+            /** Kept */
+            kept: number;
+            /** Dropped */
+            dropped: number;
+        } & {
+            [key: string]: unknown;
+        };
+        /** ValueCount */
+        ValueCount: {
+            /** Value */
+            value: string;
+            /** N */
+            n: number;
+            /** Kept */
+            kept: number;
+            /** Dropped */
+            dropped: number;
         } & {
             [key: string]: unknown;
         };
@@ -3945,6 +4001,10 @@ export interface operations {
                 q?: string | null;
                 /** @description item_id, name, outcome, reason, score, rank or evidence.KEY; -score for the highest first */
                 sort?: string | null;
+                /** @description a key of the evidence: how its values lie, of the items that fit */
+                bins_of?: string | null;
+                /** @description a number that no bin lies on both sides of */
+                edge?: number | null;
                 limit?: number;
                 offset?: number;
             };

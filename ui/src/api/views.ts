@@ -1,8 +1,11 @@
 import { client, taken } from "./client";
+import type { SavedView } from "./types";
 
-/** Saves a filter of runs under a name. Refused with 409 where the name says something else, unless it is to be replaced. */
-export function saveView(name: string, q: string, note: string | null, replace = false) {
-  const body = { q, source: "runs" as const, ...(note === null ? {} : { note }) };
+export type View = Pick<SavedView, "name" | "q" | "source" | "note">;
+
+/** Saves a filter under a name. Refused with 409 where the name says something else, unless it is to be replaced. */
+export function saveView({ name, q, source, note }: View, replace = false) {
+  const body = { q, source, ...(note === null ? {} : { note }) };
   return replace
     ? taken(client.PUT("/views/{name}", { params: { path: { name } }, body }))
     : taken(client.POST("/views", { body: { name, ...body } }));
@@ -14,8 +17,8 @@ export function removeView(name: string) {
 }
 
 /** A view under another name; where the old one must stay, there is no new one either. */
-export async function renameView(from: { name: string; q: string; note: string | null }, to: string) {
-  await saveView(to, from.q, from.note);
+export async function renameView(from: View, to: string) {
+  await saveView({ ...from, name: to });
   try {
     await removeView(from.name);
   } catch (error) {

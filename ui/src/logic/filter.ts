@@ -25,6 +25,23 @@ export const FIELDS: Readonly<Record<string, string>> = {
   view: "a saved filter",
 };
 
+const OF_RUNS_ONLY = new Set(["variant"]);
+
+/** Fields of a filter on steps: all words hold for one and the same step. */
+export const STEP_FIELDS: Readonly<Record<string, string>> = {
+  name: "the step's name",
+  ...Object.fromEntries(Object.entries(FIELDS).filter(([name]) => !OF_RUNS_ONLY.has(name))),
+  status: "of the run: running, waiting, completed, failed, abandoned",
+  duration_ms: "of the step: duration_ms:>500",
+  attempt: "attempt:>1",
+  unaccounted: "items that came, and of which nothing says what became",
+  "input.": "a value of the step's input",
+  "output.": "a value of the step's output",
+  "metadata.": "a value of the step's metadata",
+  "config.": "a value of the step's configuration",
+  step_id: "one step",
+};
+
 const VALUES: Readonly<Record<string, readonly string[]>> = {
   status: ["running", "waiting", "completed", "failed", "abandoned"],
   label: ["good", "bad", "expected", "wrong", "keep"],
@@ -110,10 +127,14 @@ export function asking(word: string): Asking {
 }
 
 /** What could stand where the caret is: names of fields, then the values of one; what is recorded goes first. */
-export function suggestions({ negated, field, begun }: Asking, recorded: readonly Recorded[]): Suggestion[] {
+export function suggestions(
+  { negated, field, begun }: Asking,
+  recorded: readonly Recorded[],
+  fields: Readonly<Record<string, string>> = FIELDS,
+): Suggestion[] {
   if (field === null) {
-    const known = Object.entries(FIELDS).map(([name, hint]) => ({ name, written: opened(name), hint }));
-    const more = recorded.filter((one) => !(one.name in FIELDS));
+    const known = Object.entries(fields).map(([name, hint]) => ({ name, written: opened(name), hint }));
+    const more = recorded.filter((one) => !(one.name in fields));
     return fitting([...known, ...more], begun).map(({ written, hint }) => ({ text: negated + written, hint }));
   }
   const said = new Set(recorded.map((one) => one.name));
@@ -139,6 +160,16 @@ function fitting(all: readonly Recorded[], begun: string): Recorded[] {
 /** Whether a word goes on: a name whose value, or whose key, is still to be typed. */
 export function goesOn(word: string): boolean {
   return /^-?([^\s:"]+:|\w+\.)$/.test(word);
+}
+
+/** The words of a filter on steps that say the same of runs: those beside which values are counted. */
+export function ofRunsToo(q: string): string {
+  return keep(q, (word) => isOfRunsToo(asking(word).field));
+}
+
+/** Whether a field of a filter on steps is one of runs, with the same values. */
+export function isOfRunsToo(field: string | null): boolean {
+  return field !== null && field in FIELDS && field !== "view" && field !== "duration_ms";
 }
 
 /** The filter with one word put in the place of another. */

@@ -1,4 +1,4 @@
-import type { EventRow, StepItem, StepItems } from "../api/types";
+import type { StepItem, StepItems } from "../api/types";
 
 /** What became of one item at one step: its last outcome there, and all that was observed of it. */
 export interface ItemAtStep {
@@ -14,42 +14,6 @@ export interface ItemAtStep {
   evidence: Record<string, unknown>;
   evidenceState: string | null;
   refItem: string | null;
-}
-
-/** One row an item, in the order in which they came. */
-export function itemsOf(events: readonly EventRow[], names: ReadonlyMap<string, string>): ItemAtStep[] {
-  const rows = new Map<string, ItemAtStep>();
-  for (const event of events) {
-    const key = `${event.step_id}\n${event.item_id}`;
-    let row = rows.get(key);
-    if (!row) {
-      row = {
-        itemId: event.item_id,
-        name: names.get(event.item_id) ?? null,
-        stepId: event.step_id,
-        stepName: event.step_name ?? event.step_id,
-        outcome: null,
-        reason: null,
-        score: null,
-        rank: null,
-        by: event.by,
-        evidence: {},
-        evidenceState: null,
-        refItem: null,
-      };
-      rows.set(key, row);
-    }
-    if (event.outcome) {
-      row.outcome = event.outcome;
-      row.reason = event.reason;
-      row.by = event.by;
-      row.refItem = event.ref_item;
-    }
-    if (event.score !== null) row.score = event.score;
-    Object.assign(row.evidence, event.evidence);
-    if (event.evidence_state && event.evidence_state !== "kept") row.evidenceState = event.evidence_state;
-  }
-  return [...rows.values()];
 }
 
 /** A row of the server's answer. */

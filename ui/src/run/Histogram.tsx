@@ -1,6 +1,8 @@
-import type { Bin } from "../logic/bins";
+import type { Distribution } from "../api/types";
 import { number, short } from "../logic/format";
 import css from "./Histogram.module.css";
+
+type Bin = Distribution["bins"][number];
 
 interface Props {
   bins: Bin[];
@@ -14,6 +16,7 @@ interface Props {
 const WIDTH = 340;
 const HEIGHT = 74;
 
+/** Bars of the values, those of kept items below: no bar lies on both sides of the limit. */
 export function Histogram({ bins, limit, above, colour, label }: Props) {
   const most = Math.max(1, ...bins.map((bin) => bin.n));
   const [low, high] = [bins[0]?.from ?? 0, bins.at(-1)?.to ?? 1];
@@ -23,21 +26,15 @@ export function Histogram({ bins, limit, above, colour, label }: Props) {
   return (
     <svg className={css.picture} viewBox={`0 0 ${WIDTH} ${HEIGHT + 18}`} width="100%" role="img" aria-label={label}>
       {bins.map((bin) => {
-        const height = (bin.n / most) * (HEIGHT - 16);
         const passes = above ? bin.from >= limit : bin.to <= limit;
+        const [all, kept] = [bin.n, bin.kept].map((n) => (n / most) * (HEIGHT - 16)) as [number, number];
+        const place = { x: at(bin.from) + 1, width: Math.max(1, at(bin.to) - at(bin.from) - 2) };
         return (
-          <rect
-            key={bin.from}
-            x={at(bin.from) + 1}
-            y={HEIGHT - height}
-            width={Math.max(1, at(bin.to) - at(bin.from) - 2)}
-            height={height}
-            rx={1.5}
-            fill={passes ? "var(--keep)" : colour}
-            opacity={passes ? 0.45 : 0.9}
-          >
-            <title>{`${short(bin.from)} to ${short(bin.to)}: ${number(bin.n)}`}</title>
-          </rect>
+          <g key={bin.from}>
+            <title>{said(bin)}</title>
+            <rect {...place} y={HEIGHT - all} height={all - kept} fill={passes ? "var(--faint)" : colour} />
+            <rect {...place} y={HEIGHT - kept} height={kept} fill="var(--keep)" opacity={0.6} />
+          </g>
         );
       })}
       <line x1={line} x2={line} y1={2} y2={HEIGHT} stroke="var(--ink)" strokeDasharray="3 2" />
@@ -53,4 +50,10 @@ export function Histogram({ bins, limit, above, colour, label }: Props) {
       </text>
     </svg>
   );
+}
+
+function said({ from, to, n, kept, dropped }: Bin): string {
+  const open = n - kept - dropped;
+  const parts = [`${number(kept)} kept`, `${number(dropped)} dropped`, ...(open ? [`${number(open)} not known`] : [])];
+  return `${short(from)} to ${short(to)}: ${number(n)}, ${parts.join(", ")}`;
 }

@@ -4,7 +4,6 @@ import { useEffect, useMemo, useRef, useState } from "react";
 import type { Step, StepItems } from "../api/types";
 import { type Column, evidenceColumns, type ItemAtStep } from "../logic/items";
 import { number } from "../logic/format";
-import { enter } from "../shell/enter";
 import { useKeys } from "../shell/useKeys";
 import { ItemLine } from "./ItemLine";
 import css from "./Items.module.css";
@@ -74,7 +73,7 @@ export function ItemsTable({ runId, items, head, question, sort, setSort, setRan
   useKeys({
     j: () => move(cursor + 1),
     k: () => move(cursor - 1),
-    Enter: (event) => enter(event, () => open(items.at(cursor))),
+    Enter: () => open(items.at(cursor)),
   });
 
   return (

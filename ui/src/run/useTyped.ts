@@ -1,7 +1,7 @@
 import { useDebouncedCallback } from "@mantine/hooks";
 import { useEffect, useRef, useState } from "react";
 
-const PAUSE_MS = 220;
+const PAUSE_MS = 60; // another filter of a step that was read is answered in less
 
 /** A text that is being typed: told when the typing pauses, and taken over when it changes from elsewhere. */
 export function useTyped(said: string, tell: (text: string) => void): [string, (text: string) => void] {

@@ -2,6 +2,7 @@ import { ActionIcon, Combobox, TextInput, useCombobox } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { type KeyboardEvent, useRef, useState } from "react";
 import { pipelines } from "../api/queries";
+import type { Source } from "../api/types";
 import { goesOn, narrowed, quoted, replaced, widened, wordAt, wordsOf } from "../logic/filter";
 import { plain, plural } from "../logic/format";
 import { Icon } from "../shell/Icon";
@@ -10,7 +11,7 @@ import { SavedViews } from "./SavedViews";
 import { useSuggestions } from "./useSuggestions";
 
 /** The filter, in the one grammar, with what could be typed next. It is in the address. */
-export function FilterBar({ q, change }: { q: string; change: (q: string) => void }) {
+export function FilterBar({ source, q, change }: { source: Source; q: string; change: (q: string) => void }) {
   const [typed, setTyped] = useState({ q, text: q, caret: q.length });
   // The address has moved on: to what is typed here, or to something else.
   if (typed.q !== q) setTyped(typed.text.trim() === q ? { ...typed, q } : { q, text: q, caret: q.length });
@@ -18,7 +19,7 @@ export function FilterBar({ q, change }: { q: string; change: (q: string) => voi
   const field = useRef<HTMLInputElement>(null);
   const box = useCombobox({ onDropdownClose: () => box.resetSelectedOption() });
   const word = wordAt(text, caret);
-  const offered = useSuggestions(text, word, box.dropdownOpened);
+  const offered = useSuggestions(source, text, word, box.dropdownOpened);
   const open = box.dropdownOpened && offered.length > 0;
 
   function type(next: string, at: number) {
@@ -54,7 +55,7 @@ export function FilterBar({ q, change }: { q: string; change: (q: string) => voi
             <TextInput
               ref={field}
               className={css.field ?? ""}
-              aria-label="Filter of runs"
+              aria-label={`Filter of ${source}`}
               aria-autocomplete="list"
               placeholder='pipeline:competitor_selection rejection_rate:>0.9 since:7d "laptop stand"'
               classNames={{ input: css.input ?? "" }}
@@ -101,7 +102,7 @@ export function FilterBar({ q, change }: { q: string; change: (q: string) => voi
             </Combobox.Options>
           </Combobox.Dropdown>
         </Combobox>
-        <SavedViews q={q} change={change} />
+        <SavedViews source={source} q={q} change={change} />
       </div>
       <p className="visually-hidden" role="status">
         {open ? plural(offered.length, "suggestion") : ""}

@@ -2,6 +2,7 @@ import { useElementSize } from "@mantine/hooks";
 import { useQuery } from "@tanstack/react-query";
 import { type KeyboardEvent, type PointerEvent, useId, useState } from "react";
 import { times } from "../api/queries";
+import type { Times } from "../api/types";
 import { always, saysWhen, within } from "../logic/filter";
 import { number, plural } from "../logic/format";
 import { bucketAt, long, moment, parts, period, STACK, stretch, sum, together } from "../logic/runTimes";
@@ -19,12 +20,16 @@ interface Chosen {
 /** When the runs of a filter started, by status. A stretch of time that is chosen here goes into the filter. */
 export function RunTimes({ q, change }: { q: string; change: (q: string) => void }) {
   const { data } = useQuery(times(q));
+  if (!data || (data.total === 0 && !saysWhen(q))) return null;
+  return <Bars data={data} q={q} change={change} />;
+}
+
+/** Apart, since what is measured must be there from the first time this is drawn. */
+function Bars({ data, q, change }: { data: Times; q: string; change: (q: string) => void }) {
   const { ref, width } = useElementSize<HTMLDivElement>();
   const [chosen, setChosen] = useState<Chosen | null>(null);
   const [dragging, setDragging] = useState(false);
   const help = useId();
-  if (!data || (data.total === 0 && !saysWhen(q))) return null;
-
   const { buckets, width_ms } = data;
   const count = buckets.length;
   const unit = width_ms ?? 1;
@@ -77,9 +82,9 @@ export function RunTimes({ q, change }: { q: string; change: (q: string) => void
           </button>
         ) : null}
       </header>
+      <div ref={ref} />
       {count === 0 ? null : (
         <div
-          ref={ref}
           className={css.bars}
           role="slider"
           tabIndex={0}

@@ -1,6 +1,6 @@
 import { Button } from "@mantine/core";
 import { useNavigate, useSearch } from "@tanstack/react-router";
-import { useRef, useState } from "react";
+import { useCallback, useRef, useState } from "react";
 import { Refused } from "../api/client";
 import { PAGE } from "../api/queries";
 import { number } from "../logic/format";
@@ -29,17 +29,19 @@ export function RunsPage() {
   const live = useLiveRuns(q, atTop && chosen.length === 0);
   const refused = live.error instanceof Refused && live.error.status === 422 ? live.error : null;
 
-  function setFilter(next: string) {
-    void navigate({ to: "/runs", search: next ? { q: next } : {} });
-  }
-  function choose(runId: string) {
+  // The same functions each time: else every row would be drawn anew with every page that arrives.
+  const setFilter = useCallback(
+    (next: string) => void navigate({ to: "/runs", search: next ? { q: next } : {} }),
+    [navigate],
+  );
+  const choose = useCallback((runId: string) => {
     setRead((before) => ({
       ...before,
       chosen: before.chosen.includes(runId)
         ? before.chosen.filter((one) => one !== runId)
         : [...before.chosen, runId].slice(-2),
     }));
-  }
+  }, []);
   function compare() {
     const [a, b] = chosen;
     if (a && b) void navigate({ to: "/compare", search: { a, b } });
@@ -57,7 +59,7 @@ export function RunsPage() {
           {live.total === null ? "" : `${number(live.total)} ${q ? "fit the filter" : "recorded"}, newest first`}
         </small>
       </h1>
-      <FilterBar q={q} change={setFilter} />
+      <FilterBar source="runs" q={q} change={setFilter} />
       {refused ? null : <RunTimes q={q} change={setFilter} />}
       {refused ? (
         <FilterRefused error={refused} clear={() => setFilter("")} />

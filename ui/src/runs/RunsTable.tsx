@@ -2,7 +2,6 @@ import { useMediaQuery } from "@mantine/hooks";
 import { useNavigate } from "@tanstack/react-router";
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { useEffect, useRef, useState } from "react";
-import { enter } from "../shell/enter";
 import { useKeys } from "../shell/useKeys";
 import { useNow } from "../shell/useNow";
 import { RunLine } from "./RunLine";
@@ -50,7 +49,7 @@ export function RunsTable({ live, chosen, choose, compare, setAtTop, q, narrow }
     k: () => move(-1),
     x: () => cursor && choose(cursor),
     c: compare,
-    Enter: (event) => enter(event, () => cursor && void navigate({ to: "/runs/$runId", params: { runId: cursor } })),
+    Enter: () => cursor && void navigate({ to: "/runs/$runId", params: { runId: cursor } }),
   });
 
   function scrolled() {

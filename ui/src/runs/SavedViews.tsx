@@ -3,17 +3,17 @@ import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { type FormEvent, useEffect, useRef, useState } from "react";
 import { Refused } from "../api/client";
 import { views } from "../api/queries";
-import type { SavedView } from "../api/types";
-import { removeView, renameView, saveView } from "../api/views";
+import type { SavedView, Source } from "../api/types";
+import { removeView, renameView, saveView, type View } from "../api/views";
 import { plain } from "../logic/format";
 import { ViewLine } from "./ViewLine";
 import css from "./SavedViews.module.css";
 
-/** The filters of runs that were saved under a name: to be opened, and changed. */
-export function SavedViews({ q, change }: { q: string; change: (q: string) => void }) {
+/** The filters that were saved under a name: to be opened, and changed. */
+export function SavedViews({ source, q, change }: { source: Source; q: string; change: (q: string) => void }) {
   const [opened, setOpened] = useState(false);
   const { data } = useQuery(views);
-  const saved = data?.views.filter((one) => one.source === "runs") ?? [];
+  const saved = data?.views.filter((one) => one.source === source) ?? [];
   const current = saved.find((one) => one.q === q);
   return (
     <Popover
@@ -33,6 +33,7 @@ export function SavedViews({ q, change }: { q: string; change: (q: string) => vo
       </Popover.Target>
       <Popover.Dropdown aria-label="Saved views" className={css.menu ?? ""}>
         <Menu
+          source={source}
           q={q}
           saved={saved}
           open={(view) => {
@@ -46,17 +47,24 @@ export function SavedViews({ q, change }: { q: string; change: (q: string) => vo
 }
 
 type Act =
-  | { kind: "save" | "replace"; view: { name: string; q: string; note: string | null } }
+  | { kind: "save" | "replace"; view: View }
   | { kind: "rename"; view: SavedView; to: string }
   | { kind: "delete"; view: SavedView };
 
 function done(act: Act): Promise<unknown> {
   if (act.kind === "rename") return renameView(act.view, act.to);
   if (act.kind === "delete") return removeView(act.view.name);
-  return saveView(act.view.name, act.view.q, act.view.note, act.kind === "replace");
+  return saveView(act.view, act.kind === "replace");
 }
 
-function Menu({ q, saved, open }: { q: string; saved: SavedView[]; open: (view: SavedView) => void }) {
+interface MenuProps {
+  source: Source;
+  q: string;
+  saved: SavedView[];
+  open: (view: SavedView) => void;
+}
+
+function Menu({ source, q, saved, open }: MenuProps) {
   const cache = useQueryClient();
   const [name, setName] = useState("");
   const acting = useMutation({
@@ -77,7 +85,7 @@ function Menu({ q, saved, open }: { q: string; saved: SavedView[]; open: (view: 
 
   function save(event: FormEvent) {
     event.preventDefault();
-    if (name.trim() && q) acting.mutate({ kind: "save", view: { name: name.trim(), q, note: null } });
+    if (name.trim() && q) acting.mutate({ kind: "save", view: { name: name.trim(), source, q, note: null } });
   }
 
   return (
@@ -93,7 +101,7 @@ function Menu({ q, saved, open }: { q: string; saved: SavedView[]; open: (view: 
             rename={(to) => acting.mutate({ kind: "rename", view, to })}
             replace={
               q && !already
-                ? () => acting.mutate({ kind: "replace", view: { name: view.name, q, note: view.note } })
+                ? () => acting.mutate({ kind: "replace", view: { name: view.name, source, q, note: view.note } })
                 : null
             }
             remove={() => acting.mutate({ kind: "delete", view })}

@@ -2,17 +2,30 @@ import { useDebouncedValue } from "@mantine/hooks";
 import { useQuery } from "@tanstack/react-query";
 import { useMemo } from "react";
 import { fields, views } from "../api/queries";
-import type { Fields } from "../api/types";
-import { asking, quoted, type Recorded, type Suggestion, suggestions, type Typed, without } from "../logic/filter";
+import type { Fields, Source } from "../api/types";
+import {
+  asking,
+  FIELDS,
+  isOfRunsToo,
+  ofRunsToo,
+  quoted,
+  type Recorded,
+  STEP_FIELDS,
+  type Suggestion,
+  suggestions,
+  type Typed,
+  without,
+} from "../logic/filter";
 import { number, plain, plural } from "../logic/format";
 
 const PAUSE_MS = 120;
 
-/** What could stand where the caret is. What the server has told once is not asked again, key by key. */
-export function useSuggestions(q: string, word: Typed, enabled: boolean): Suggestion[] {
+/** What could stand where the caret is; of steps only what is recorded of runs and steps alike. What the server has told once is not asked again, key by key. */
+export function useSuggestions(source: Source, q: string, word: Typed, enabled: boolean): Suggestion[] {
   const asked = useMemo(() => asking(word.text), [word.text]);
-  const rest = without(q, word);
-  const here = asked.field !== "view";
+  const others = without(q, word);
+  const rest = source === "runs" ? others : ofRunsToo(others);
+  const here = source === "runs" ? asked.field !== "view" : isOfRunsToo(asked.field);
   const all = useQuery({ ...fields(rest, asked.field, ""), enabled: enabled && here });
   const cut = all.data !== undefined && all.data.total > rowsOf(all.data).length;
   const [begun] = useDebouncedValue(asked.begun, PAUSE_MS);
@@ -24,10 +37,11 @@ export function useSuggestions(q: string, word: Typed, enabled: boolean): Sugges
   const saved = useQuery({ ...views, enabled });
   return useMemo(() => {
     if (!enabled) return [];
-    const found = [...rowsOf(all.data), ...rowsOf(some.data)];
-    const known = asked.field === "view" ? viewsOf(saved.data?.views ?? []) : found;
-    return suggestions(asked, [...new Map(known.map((one) => [one.name, one])).values()]);
-  }, [enabled, asked, all.data, some.data, saved.data]);
+    const found = here ? [...rowsOf(all.data), ...rowsOf(some.data)] : [];
+    const known = asked.field === "view" ? viewsOf(saved.data?.views ?? [], source) : found;
+    const once = [...new Map(known.map((one) => [one.name, one])).values()];
+    return suggestions(asked, once, source === "runs" ? FIELDS : STEP_FIELDS);
+  }, [enabled, here, source, asked, all.data, some.data, saved.data]);
 }
 
 function rowsOf(answer: Fields | undefined): Recorded[] {
@@ -48,8 +62,8 @@ function rowsOf(answer: Fields | undefined): Recorded[] {
   return names ?? values ?? [];
 }
 
-function viewsOf(saved: readonly { name: string; q: string; source: string }[]): Recorded[] {
+function viewsOf(saved: readonly { name: string; q: string; source: string }[], source: Source): Recorded[] {
   return saved
-    .filter((one) => one.source === "runs")
+    .filter((one) => one.source === source)
     .map(({ name, q }) => ({ name, written: `view:${quoted(name)}`, hint: plain(q) }));
 }

@@ -12,6 +12,7 @@ export function useKeys(keys: Record<string, (event: KeyboardEvent) => void>): v
       if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
       if (target?.closest("input:not([type=checkbox]), textarea, select, [contenteditable=true], [role=dialog]"))
         return;
+      if (event.key === "Enter" && target?.closest("a, button")) return;
       const act = latest.current[event.key];
       if (!act) return;
       event.preventDefault();

@@ -40,7 +40,7 @@ export function StepsPage() {
             : ""}
         </small>
       </h1>
-      <FilterBar key={q} q={q} change={setFilter} />
+      <FilterBar key={q} source="steps" q={q} change={setFilter} />
       {asked.error instanceof Refused && asked.error.status === 422 ? (
         <FilterRefused error={asked.error} clear={() => setFilter("")} />
       ) : asked.error ? (
