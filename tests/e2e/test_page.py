@@ -97,7 +97,7 @@ def test_steps_across_runs(watched: Watched, story: Told) -> None:
     page = watched.open("/ui/steps")
     table = page.get_by_role("table", name="Steps")
     expect(table.get_by_role("row", name=re.compile("filter_candidates"))).to_be_visible()
-    page.get_by_label("Filter of runs").fill("step_type:filter rejection_rate:>0.9 pipeline:competitor_selection")
+    page.get_by_label("Filter of steps").fill("step_type:filter rejection_rate:>0.9 pipeline:competitor_selection")
     page.keyboard.press("Enter")
     expect(page).to_have_url(re.compile("rejection_rate"))
     expect(table.get_by_role("row")).to_have_count(2)  # its head, and the one step

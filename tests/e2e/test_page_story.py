@@ -54,7 +54,7 @@ class Hand:
 
 def why_did_this_win(hand: Hand) -> Any:
     rows = hand.page.get_by_role("rowgroup", name="Rows")
-    hand.click(rows.get_by_role("link").first)
+    hand.click(rows.get_by_role("row").filter(has_text="competitor_selection").get_by_role("link").first)
     return hand.page.get_by_text(re.compile("was selected at select_best: it scored highest"))
 
 
