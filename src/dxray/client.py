@@ -149,19 +149,9 @@ class Client(Connection):
         highest first. `q` is a filter such as `evidence.price:>100` or words of a name. With `bins_of`, a key of the
         evidence, the answer says how its values lie in the items that fit; a bin begins at `edge`.
         """
-        return self._ask(
-            StepItems,
-            self._run_path(run_id) + "/items",
-            step_id=step_id,
-            outcome=outcome,
-            reason=reason,
-            q=q,
-            sort=sort,
-            limit=limit,
-            offset=offset,
-            bins_of=bins_of,
-            edge=edge,
-        )
+        path = self._run_path(run_id) + "/items"
+        page = {"sort": sort, "limit": limit, "offset": offset, "bins_of": bins_of, "edge": edge}
+        return self._ask(StepItems, path, step_id=step_id, outcome=outcome, reason=reason, q=q, **page)
 
     def pipelines(self) -> list[Pipeline]:
         """The pipelines, with their health."""
