@@ -119,3 +119,30 @@ def test_a_page_takes_as_many_reads_as_a_row(api: TestClient, monkeypatch: pytes
     assert len(api.get("/runs").json()["runs"]) == 40
     assert sorted(asked) == one
     assert len(asked) <= 5
+
+
+def _retrieved(run_id: str, *sources: list[str]) -> dict[str, Any]:
+    steps: list[dict[str, Any]] = [
+        {
+            "name": f"retrieve_{n}",
+            "step_type": "retrieve",
+            "after": [],
+            "events": [{"item_id": item, "outcome": "produced"} for item in items],
+        }
+        for n, items in enumerate(sources)
+    ]
+    return {"run_id": run_id, "pipeline": "p", "steps": steps}
+
+
+def test_candidates_of_several_sources_are_not_added_up(api: TestClient) -> None:
+    """Both may bring in the same: the list does not know, and the funnel counts each item once."""
+    api.post("/runs", json=_retrieved("one", ["a", "b"]))
+    api.post("/runs", json=_retrieved("two", ["a", "b"], ["b", "c"]))
+    assert [summary(api, run_id)["items_in"] for run_id in ("one", "two")] == [2, None]
+    assert api.get("/runs/two/funnel").json()["entered"] == 3
+
+
+def test_none_that_came_is_not_none_that_is_known(api: TestClient) -> None:
+    api.post("/runs", json={"run_id": "empty", "pipeline": "p", "steps": [{"name": "f", "input_count": 0}]})
+    api.post("/runs", json={"run_id": "silent", "pipeline": "p", "steps": [{"name": "f"}]})
+    assert [summary(api, run_id)["items_in"] for run_id in ("empty", "silent")] == [0, None]

@@ -218,6 +218,19 @@ def test_a_rule_that_is_no_number_is_no_sweep(api: TestClient) -> None:
     assert refused(api, {"reason": "kind", "threshold": "case"})["field"] == "changes.0.threshold"
 
 
+def test_two_rules_of_one_reason_are_not_swept_as_one(api: TestClient) -> None:
+    """A curve of both would count each item twice."""
+    with testing.capture() as captured, XRay("shop").run() as run, run.step("keep", step_type="filter") as step:
+        low, high = (step.require("price", "<=", limit, reason="price") for limit in (100, 120))
+        for item, price in PRICES.items():
+            if low.passes(item, price) and high.passes(item, price):
+                step.accept(item)
+    deliver(api, captured)
+    assert ask(api, {"reason": "price", "threshold": 60})["flipped"] == [1, 1]
+    problem = refused(api, sweep={"reason": "price", "from": 1, "to": 200})
+    assert (problem["field"], problem["fix"].split(",")[0]) == ("sweep.reason", "give each rule a reason of its own")
+
+
 def test_of_no_runs_nothing_is_said(api: TestClient) -> None:
     record(api)
     assert refused(api, cap(9), q="pipeline:nothing", status=404)["detail"] == "there are no such runs"

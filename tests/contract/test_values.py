@@ -17,6 +17,7 @@ from dxray.server.errors import Invalid
 from dxray.server.filters import Clause
 from dxray.server.store import evidence_keys
 from dxray.server.store.base import Commit, Reader, Value
+from dxray.server.store.duck_reader import DuckReader
 from dxray.server.store.duckdb import DuckStore
 from dxray.wire.columns import PipelineMemory, Sent, build
 from dxray.wire.evidence import ShapeBook
@@ -146,3 +147,39 @@ def test_names_that_are_not_there_are_refused(reader: Reader) -> None:
         reader.select("runs", [Value("evidence.price", "number")])
     with pytest.raises(Invalid, match="run_id or step_id"):
         reader.count_by("labels", ["x"], beside=pa.table({"step_id": ["s"], "x": [1]}))
+
+
+def test_evidence_of_a_new_shape_is_there_or_not_with_its_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a key lies is read before the rows: what is committed in between is in neither."""
+    store, book, pipelines = DuckStore(), ShapeBook(), PipelineMemory()
+
+    def put(number: int, item: str, evidence: dict[str, Any]) -> None:
+        records = (
+            Run(run_id="r", version=number, pipeline="q", status="running", started_at=1),
+            Step(run_id="r", step_id="s", version=number, name="n", position=0),
+            Events(run_id="r", step_id="s", first=number - 1, at=5, ops=bytes([Op.ACCEPTED]), ids=[item], b=[evidence]),
+        )
+        store.insert(Commit(build([Sent("p", "me", number, records)], book, pipelines).tables))
+
+    def without() -> list[str]:
+        found: list[str] = (
+            store.project("p")
+            .select("events", ["item_id"], [Clause("evidence.price", "is_null")])["item_id"]
+            .to_pylist()
+        )
+        return found
+
+    put(1, "a", {"price": 5})
+    read = DuckReader._places
+
+    def read_and_commit(self: DuckReader, *asked: Any) -> Any:
+        found = read(self, *asked)
+        monkeypatch.setattr(DuckReader, "_places", read)
+        put(2, "b", {"price": 500, "brand": "x"})
+        return found
+
+    monkeypatch.setattr(DuckReader, "_places", read_and_commit)
+    assert without() == []
+    assert without() == []
+    assert store.project("p").count_by("events", ())["n"].to_pylist() == [2]
+    store.close()

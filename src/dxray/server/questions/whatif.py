@@ -199,6 +199,13 @@ class _Rules:
                 field="sweep.reason",
                 fix="ask for single changes of it",
             )
+        places = [(row["run_id"], row["step_id"]) for row in found]
+        if len(set(places)) < len(places):
+            raise Invalid(
+                f"several rules of one step have the reason {swept['reason']!r}, and would be swept as one",
+                field="sweep.reason",
+                fix="give each rule a reason of its own, or ask for single changes",
+            )
         return thresholds(swept["from"], swept["to"], swept["points"])
 
     def runs_of(self, changes: Sequence[Change]) -> set[str]:

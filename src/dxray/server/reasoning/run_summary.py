@@ -76,18 +76,15 @@ def counted(steps: Sequence[Row], losses: Losses) -> dict[str, Any]:
     """The candidates of a run, from its steps that count, and the one that rejected the largest share.
 
     `items_in`: what was produced and not expanded into others, and what came to steps that take their items from no
-    other. `items_out`: what its last step let go on. Where events were lost, only what steps declared is known.
+    other; not known where several steps let in what remains, as it may be the same. `items_out`: what its last step let
+    go on. Where events were lost, only what steps declared is known.
     """
     lossy = losses.of_events()
     steps = sorted(steps, key=lambda step: (step["position"], step["attempt"]))
-    entered: int | None = 0
-    for step in steps:
-        came = _entered(step, lossy)
-        entered = None if entered is None or came is None else entered + came
     last = steps[-1] if steps else None
     worst = max(steps, key=lambda step: step["rejection_rate"] or 0, default=None)
     return {
-        "items_in": entered or None,
+        "items_in": _came_in(steps, lossy),
         "items_out": last and last["declared_output_count" if lossy else "output_count"],
         "steps": len(steps),
         "worst_step": None
@@ -96,11 +93,22 @@ def counted(steps: Sequence[Row], losses: Losses) -> dict[str, Any]:
     }
 
 
+def _came_in(steps: Sequence[Row], lossy: bool) -> int | None:
+    sources = [n for step in steps if (n := _entered(step, lossy)) != 0]
+    if None in sources:
+        return None
+    if not sources:
+        return 0 if any(step["input_count"] is not None for step in steps) else None
+    counts = [n for n in sources if n is not None]
+    left = sum(counts) - (0 if lossy else sum(step["consumed"] for step in steps))
+    # What the sources before the last let in became what the last did; or there is one.
+    return left if len(counts) == 1 or left == counts[-1] else None
+
+
 def _entered(step: Row, lossy: bool) -> int | None:
-    """How many candidates entered a run at a step, less those that became others there; None where it is not known."""
+    """How many candidates entered a run at a step; None where it is not known."""
     first = not step["after"]
     if lossy:
         declared: int | None = step["declared_input_count"]
         return declared if first and not step["produced"] else None if first or step["produced"] else 0
-    came: int = step["produced"] - step["consumed"]
-    return came + (step["input_count"] or 0) if first else came
+    return int(step["produced"]) + ((step["input_count"] or 0) if first else 0)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from typing import Any, Protocol
 
@@ -38,6 +39,14 @@ _ARROW = {
 }
 
 
+class Read(Protocol):
+    """`Engine.read`, of one state of the store."""
+
+    def __call__(
+        self, sql: str, values: Mapping[str, Any], schema: pa.Schema | None = None, incoming: pa.Table | None = None, /
+    ) -> pa.Table: ...
+
+
 class Engine(Protocol):
     """What a reader asks of the store it belongs to."""
 
@@ -58,6 +67,9 @@ class Engine(Protocol):
     ) -> pa.Table:
         """The answer to a query, which may name `incoming`. Give the `schema` of small answers: it is faster."""
 
+    def snapshot(self, cancel: Cancel | None = None) -> AbstractContextManager[Read]:
+        """`read`, of the store as it is now, whatever is committed meanwhile."""
+
 
 class DuckReader:
     """Reads of one project."""
@@ -65,7 +77,7 @@ class DuckReader:
     def __init__(self, store: Engine, project: str, cancel: Cancel | None = None) -> None:
         self._store = store
         self._project = project
-        self._read = partial(store.read, cancel=cancel)
+        self._cancel = cancel
 
     def select(
         self,
@@ -78,7 +90,21 @@ class DuckReader:
         beside: pa.Table | None = None,
     ) -> pa.Table:
         """Rows of a source; see `store.base.Reader`."""
-        asked = _Asked(self._where(source, where), beside)
+        with self._reading([*columns, *where]) as read:
+            return self._select(read, source, columns, where, order, limit, offset, beside)
+
+    def _select(
+        self,
+        read: Read,
+        source: str,
+        columns: Sequence[str | Value],
+        where: Sequence[Clause],
+        order: Sequence[str],
+        limit: int | None,
+        offset: int,
+        beside: pa.Table | None,
+    ) -> pa.Table:
+        asked = _Asked(self._where(source, where, read), beside)
         late = [name for name in columns or SOURCES[source] if name in LATE.get(source, ())]
         first = [one for one in columns or SOURCES[source] if one not in late]
         if late and "run_id" not in first:
@@ -93,17 +119,17 @@ class DuckReader:
         if not self._store.may_hold(source, self._project) and schema is not None:
             return self._schema(source, wanted).empty_table()
         small = source in FEW or (limit is not None and limit <= SMALL) or _names_few(source, where)
-        table = asked.named(self._read(sql, asked.where.values, schema if small else None, asked.beside))
+        table = asked.named(read(sql, asked.where.values, schema if small else None, asked.beside))
         if late:
-            table = self._with_step_count(table)
+            table = self._with_step_count(read, table)
         return table.select(wanted)
 
-    def _with_step_count(self, runs: pa.Table) -> pa.Table:
+    def _with_step_count(self, read: Read, runs: pa.Table) -> pa.Table:
         run_ids = runs["run_id"].to_pylist()
         schema = pa.schema([("run_id", pa.string()), ("n", pa.int64())])
         if not run_ids:
             return runs.append_column("step_count", pa.array([], pa.int64()))
-        found = self._read(STEP_COUNTS, {"project": self._project, "run_ids": run_ids, **span(run_ids)}, schema)
+        found = read(STEP_COUNTS, {"project": self._project, "run_ids": run_ids, **span(run_ids)}, schema)
         counts = dict(zip(found["run_id"].to_pylist(), found["n"].to_pylist(), strict=True))
         return runs.append_column("step_count", pa.array([counts.get(run_id, 0) for run_id in run_ids], pa.int64()))
 
@@ -115,16 +141,26 @@ class DuckReader:
         beside: pa.Table | None = None,
     ) -> pa.Table:
         """How many rows there are of each; see `store.base.Reader`."""
-        asked = _Asked(self._where(source, where), beside)
-        groups = [f"{asked.expression(one, 'grouped')} AS {asked.alias(one)}" for one in by]
-        head = ", ".join([*groups, "count(*) AS n"])
-        if not by:
-            schema = pa.schema([("n", pa.int64())])
-            return self._read(self._sql(source, head, asked), asked.where.values, schema, asked.beside)
-        tail = " GROUP BY ALL"
-        if beside is None:
-            tail += " ORDER BY n DESC, " + ", ".join(asked.alias(one) for one in by)
-        return asked.named(self._read(self._sql(source, head, asked, tail), asked.where.values, None, asked.beside))
+        with self._reading([*by, *where]) as read:
+            asked = _Asked(self._where(source, where, read), beside)
+            groups = [f"{asked.expression(one, 'grouped')} AS {asked.alias(one)}" for one in by]
+            head = ", ".join([*groups, "count(*) AS n"])
+            if not by:
+                schema = pa.schema([("n", pa.int64())])
+                return read(self._sql(source, head, asked), asked.where.values, schema, asked.beside)
+            tail = " GROUP BY ALL"
+            if beside is None:
+                tail += " ORDER BY n DESC, " + ", ".join(asked.alias(one) for one in by)
+            return asked.named(read(self._sql(source, head, asked, tail), asked.where.values, None, asked.beside))
+
+    @contextmanager
+    def _reading(self, named: Iterable[str | Value | Clause]) -> Iterator[Read]:
+        """Where evidence is named, the places of its keys are read first: both of the same state of the store."""
+        if any("evidence." in one.field for one in named if not isinstance(one, str)):
+            with self._store.snapshot(self._cancel) as read:
+                yield read
+        else:
+            yield partial(self._store.read, cancel=self._cancel)
 
     def _sql(self, source: str, head: str, asked: _Asked, tail: str = "") -> str:
         spec, where = DUCK_SOURCES[source], asked.where
@@ -136,18 +172,19 @@ class DuckReader:
         types = self._store.types[source]
         return pa.schema([(name, _ARROW[types[name]]) for name in columns])
 
-    def _where(self, source: str, clauses: Sequence[Clause]) -> Where:
-        where = Where(source, self._store.types[source], DUCK_SOURCES[source].expressions, self._places).add(clauses)
+    def _where(self, source: str, clauses: Sequence[Clause], read: Read) -> Where:
+        places = partial(self._places, read)
+        where = Where(source, self._store.types[source], DUCK_SOURCES[source].expressions, places).add(clauses)
         where.values["project"] = self._project
         where.conditions += [
             self._nearby(source, one, where) for one in clauses if one.field == "run_id" and _names(one)
         ]
         return where
 
-    def _places(self, key: str) -> list[Place]:
+    def _places(self, read: Read, key: str) -> list[Place]:
         """The places of a key of evidence, at most so many that they are many."""
         schema = pa.schema([("shape_id", pa.string()), ("class", pa.string()), ("position", pa.int32())])
-        found = self._read(PLACES, {"project": self._project, "key": key, "most": MANY}, schema)
+        found = read(PLACES, {"project": self._project, "key": key, "most": MANY}, schema)
         return list(zip(*(column.to_pylist() for column in found.columns), strict=True))
 
     def _nearby(self, source: str, clause: Clause, where: Where) -> str:

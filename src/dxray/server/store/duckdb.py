@@ -19,7 +19,7 @@ from dxray.server.migrate import migrate
 from dxray.server.store import duck_commit
 from dxray.server.store.base import Commit, Mark, Reader
 from dxray.server.store.cancel import Cancel
-from dxray.server.store.duck_reader import DuckReader
+from dxray.server.store.duck_reader import DuckReader, Read
 from dxray.server.store.duck_sources import DUCK_SOURCES
 from dxray.server.store.housekeeping import Housekeeping
 from dxray.server.store.queries import SQL
@@ -199,6 +199,20 @@ class DuckStore:
         """The answer to a query, which may name `incoming`. Give the `schema` of small answers: it is faster."""
         return self._query(sql, {**self.times(sql, values["project"]), **values}, schema, incoming, cancel)
 
+    @contextmanager
+    def snapshot(self, cancel: Cancel | None = None) -> Iterator[Read]:
+        """`read`, of the store as it is now, whatever is committed meanwhile."""
+        with _errors(), self._reading() as cursor, (cancel or Cancel()).stopping(cursor.interrupt):
+            cursor.execute("BEGIN")
+
+            def read(
+                sql: str, values: Mapping[str, Any], schema: pa.Schema | None = None, incoming: pa.Table | None = None
+            ) -> pa.Table:
+                return _answer(cursor, sql, {**self.times(sql, values["project"]), **values}, schema, incoming)
+
+            yield read
+            cursor.execute("COMMIT")  # after an exception the cursor is closed, and its transaction with it
+
     @property
     def types(self) -> Mapping[str, Mapping[str, str]]:
         """The engine's type of each column of each source."""
@@ -225,15 +239,7 @@ class DuckStore:
         cancel: Cancel | None = None,
     ) -> pa.Table:
         with _errors(), self._reading() as cursor, (cancel or Cancel()).stopping(cursor.interrupt):
-            if schema is None or incoming is not None:
-                return duck_commit.query(cursor, sql, values, incoming)
-            # A query with an Arrow answer is planned twice, which costs more than a few hundred rows.
-            columns = list(zip(*cursor.execute(sql, dict(values or {})).fetchall(), strict=True))
-            if not columns:
-                return schema.empty_table()
-            return pa.Table.from_arrays(
-                [pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)], schema=schema
-            )
+            return _answer(cursor, sql, values or {}, schema, incoming)
 
     @contextmanager
     def _reading(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -305,6 +311,22 @@ class DuckStore:
 
 
 # --- opening, and errors ----------------------------------------------------------------------------------
+
+
+def _answer(
+    cursor: duckdb.DuckDBPyConnection,
+    sql: str,
+    values: Mapping[str, Any],
+    schema: pa.Schema | None,
+    incoming: pa.Table | None,
+) -> pa.Table:
+    if schema is None or incoming is not None:
+        return duck_commit.query(cursor, sql, values, incoming)
+    # A query with an Arrow answer is planned twice, which costs more than a few hundred rows.
+    columns = list(zip(*cursor.execute(sql, dict(values)).fetchall(), strict=True))
+    if not columns:
+        return schema.empty_table()
+    return pa.Table.from_arrays([pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)], schema=schema)
 
 
 def _half_the_cores() -> int:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from functools import lru_cache
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,7 +19,6 @@ from dxray.wire.columns import row_key
 _GENERATED = re.compile(r"run_[0-9a-f]{32}")
 
 
-@lru_cache(maxsize=65_536)
 def run_no(run_id: str) -> int:
     """The first 60 bits of a generated id: its milliseconds, and some of its chance. Of another id a hash.
 
