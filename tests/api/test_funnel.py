@@ -242,3 +242,8 @@ def test_nothing_is_called_lost_before_a_step_that_does_not_say_how_many_came(ap
     assert edge["cause"] == "keep does not name every item that it looks at, or did not say how many came"
     post(api, step("search", "produced", *items), step("keep", "accepted", *items), run_id="all")
     assert edges(ask(api, "all")) == {("search", "keep"): 0}
+
+
+def test_of_a_run_that_failed_before_anything_was_recorded_that_comes_first(api: TestClient) -> None:
+    api.post("/runs", json={"run_id": "f", "pipeline": "p", "status": "failed", "error": {"message": "no stock"}})
+    assert api.get("/runs/f/funnel").json()["sentence"].startswith("The run failed. This run recorded no items")

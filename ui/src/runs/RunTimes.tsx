@@ -128,7 +128,7 @@ function Bars({ data, q, change }: { data: Times; q: string; change: (q: string)
             )}
             <line className={css.ground} x1={0} x2={width} y1={HEIGHT - 0.5} y2={HEIGHT - 0.5} />
           </svg>
-          {data.total === 0 ? <p className={css.none}>No run started in this time.</p> : null}
+          {data.total === 0 ? <p className={css.none}>No run fits in this time.</p> : null}
           {meant ? (
             <p className={css.tip} style={place(((low + high + 1) / 2) * step, width)} aria-hidden="true">
               {said(meant.since, meant.until)}

@@ -2,7 +2,7 @@ import { Combobox, TextInput, useCombobox } from "@mantine/core";
 import { useDebouncedValue } from "@mantine/hooks";
 import { useQuery } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
-import { useRef, useState } from "react";
+import { useEffect, useRef, useState } from "react";
 import { itemsByName } from "../api/queries";
 import { plural } from "../logic/format";
 import { quoted } from "../logic/filter";
@@ -20,6 +20,11 @@ export function QuickSearch() {
   const navigate = useNavigate();
   const found = useQuery(itemsByName(settled));
   useKeys({ "/": () => field.current?.focus() });
+  const { dropdownOpened, selectFirstOption } = box;
+  useEffect(() => {
+    if (dropdownOpened) selectFirstOption(); // what was found since comes first
+    // eslint-disable-next-line react-hooks/exhaustive-deps
+  }, [found.data, dropdownOpened]);
 
   function go(option: string) {
     const [kind, rest] = [option.slice(0, option.indexOf(":")), option.slice(option.indexOf(":") + 1)];
@@ -59,15 +64,6 @@ export function QuickSearch() {
           {RUN_ID.test(text.trim()) ? (
             <Combobox.Option value={`run:${text.trim()}`}>Open run {text.trim()}</Combobox.Option>
           ) : null}
-          <Combobox.Option value={`q:${text.trim()}`}>
-            Runs with <b>{text.trim()}</b> in their texts
-          </Combobox.Option>
-          <Combobox.Option value={`item:${text.trim()}`}>
-            Item with the id <b className="mono">{text.trim()}</b>
-          </Combobox.Option>
-          {items.length > 1 ? (
-            <Combobox.Option value={`name:${settled}`}>All items named like “{settled}”</Combobox.Option>
-          ) : null}
           {items.map((item) => (
             <Combobox.Option key={item.item_id} value={`item:${item.item_id}`}>
               {item.name ?? item.item_id}{" "}
@@ -76,6 +72,15 @@ export function QuickSearch() {
               </span>
             </Combobox.Option>
           ))}
+          {items.length > 1 ? (
+            <Combobox.Option value={`name:${settled}`}>All items named like “{settled}”</Combobox.Option>
+          ) : null}
+          <Combobox.Option value={`q:${text.trim()}`}>
+            Runs with <b>{text.trim()}</b> in their texts
+          </Combobox.Option>
+          <Combobox.Option value={`item:${text.trim()}`}>
+            Item with the id <b className="mono">{text.trim()}</b>
+          </Combobox.Option>
         </Combobox.Options>
       </Combobox.Dropdown>
     </Combobox>

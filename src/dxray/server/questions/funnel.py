@@ -241,7 +241,9 @@ def _sentence(out: Mapping[str, Any]) -> str:
         parts.append(f"{detail[:1].upper()}{detail[1:]}.")
     how = {"running": "is still running", "waiting": "waits for a person", "failed": "failed"}
     if out["run_status"] != "completed":
-        parts.append(f"The run {how.get(out['run_status'], 'was ' + out['run_status'])}; this is what it came to.")
+        said = f"The run {how.get(out['run_status'], 'was ' + out['run_status'])}"
+        # Where nothing was recorded, that it failed is what there is to say.
+        parts = [f"{said}.", *parts] if out["unknown"] is _UNSAID else [*parts, f"{said}; this is what it came to."]
     return " ".join(part for part in parts if part)
 
 

@@ -70,7 +70,7 @@ def rules(
         "without_rule": {
             "rejections": sum(row["rejections"] for row in plain),
             "reasons": plain[:_REASONS],
-            "hint": 'record the limit as a rule: step.require("price", "<=", 100, reason="…")' if plain else None,
+            "hint": _without_rule(plain[0]) if plain else None,
         },
         "not_looked_at": {"runs": found.asked - len(found.runs), "observations": found.not_read},
         "unknown": found.unknown(),
@@ -406,6 +406,11 @@ def _share(share: Share) -> dict[str, Any]:
 
 def _close(row: Mapping[str, Any]) -> bool:
     return bool(row["near_misses"] and row["near_misses"]["failed"])
+
+
+def _without_rule(row: Mapping[str, Any]) -> str:
+    what = f"{shown(row['reason'] or 'a rejection without a reason')} at {shown(row['step_name'])}"
+    return f'{what} has no rule: name its limit with step.require(field, "<=", limit, reason="…")'
 
 
 def _first(row: Mapping[str, Any]) -> tuple[Any, ...]:
