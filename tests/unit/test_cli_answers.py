@@ -68,7 +68,7 @@ def test_losses_are_told_in_words_with_what_to_do() -> None:
     steps = [answers.step(0, "search", "retrieve", {}, losses={"spool_full": 1200})]
     text = str(Run.read(answers.run(losses=lost, marks=["input: cut"], steps=steps)))
     assert "\n  ! lost: 1,200 events (the spool was full) · 1 event (cosmic\ufffdrays)\n" in text
-    assert "! changed to be stored: 1 value (cut, or left out where a column did not fit) · 2 values (redacted) · input: cut" in text
+    assert "! changed to be stored: 1 value (cut or left out) · 2 values (redacted) · input: cut" in text
     assert "\n        ! lost: 1,200 events (the spool was full)" in text
     assert text.count("→ the spool was full: have the server up sooner, raise DXRAY_SPOOL_BYTES") == 1
     assert text.count("→") == 1, "nothing can be done about the others"

@@ -69,7 +69,7 @@ CAUSES: dict[str, tuple[str, str]] = {
         "not readable for the server",
         "let the server be as new as the SDK",
     ),
-    "truncated": ("cut, or left out where a column did not fit", ""),
+    "truncated": ("cut or left out", ""),
     "redacted": ("redacted", ""),
 }
 # The order in which an equation of a step's items reads.
