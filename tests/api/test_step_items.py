@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from dxray.server.questions import step_items as questions
+
 HOSTILE = ["../a/b?c#d", 'q"uote', "back\\slash", "<script>alert(1)</script>", "ünï", "% _", "a\nb", "0" * 300]
 
 
@@ -164,6 +166,57 @@ def test_an_item_is_one_row_however_many_events_it_has(api: TestClient) -> None:
     assert last["events"] >= 120
 
 
+def said_again(api: TestClient) -> None:
+    """Values of `x` that were said twice, and one that was not."""
+    said: dict[str, list[Any]] = {"a": [5, 50], "b": ["hi", 3], "c": [3, "hi"], "d": [7, None], "e": [4]}
+    events = [
+        {"item_id": item_id, "outcome": "accepted", "evidence": {"x": value}}
+        for item_id, values in said.items()
+        for value in values
+    ]
+    events.append({"item_id": "f", "outcome": "accepted", "evidence": {"y": 1}})
+    api.post("/runs", json={"run_id": "twice", "pipeline": "p", "steps": [{"name": "f", "events": events}]})
+
+
+@pytest.mark.parametrize(
+    ("q", "expected"),
+    [
+        ("evidence.x:5", ""),
+        ("evidence.x:<10", "b d e"),
+        ("-evidence.x:>10", "b d e"),
+        ("-evidence.x:5", "a b c d e f"),
+        ("evidence.x:hi", "c"),
+        ("evidence.x:50", "a"),
+        ("evidence.x:>=4 evidence.x:<=7", "d e"),
+    ],
+)
+def test_a_filter_looks_at_the_value_that_is_shown(api: TestClient, q: str, expected: str) -> None:
+    said_again(api)
+    assert ids(ask(api, "twice", "f", q=q, sort="item_id")) == expected.split()
+
+
+def test_rows_orders_and_bins_have_the_same_last_value(api: TestClient) -> None:
+    said_again(api)
+    answer = ask(api, "twice", "f", sort="evidence.x", bins_of="x")
+    shown = {item["item_id"]: item["evidence"].get("x") for item in answer["items"]}
+    assert shown == {"b": 3, "e": 4, "d": 7, "a": 50, "c": "hi", "f": None}
+    assert ids(answer) == list("bedacf")
+    found = answer["distribution"]
+    assert (found["n"], found["least"], found["greatest"]) == (4, 3, 50)
+    assert [(one["value"], one["n"]) for one in found["values"]] == [("hi", 1)]
+
+
+@pytest.mark.parametrize("large", [1e17, 1e308])
+def test_texts_come_after_numbers_however_large(api: TestClient, large: float) -> None:
+    events = [
+        {"item_id": str(at), "outcome": "accepted", "evidence": {"x": value}}
+        for at, value in enumerate(["c", large, "b", 1, "a", -large])
+    ]
+    api.post("/runs", json={"run_id": "large", "pipeline": "p", "steps": [{"name": "f", "events": events}]})
+    assert ids(ask(api, "large", "f", sort="evidence.x")) == ["5", "3", "1", "4", "2", "0"]
+    assert ids(ask(api, "large", "f", sort="-evidence.x")) == ["0", "2", "4", "1", "3", "5"]
+
+
 def test_texts_are_ordered_as_people_count_and_after_numbers(api: TestClient) -> None:
     events = [
         {"item_id": item_id, "outcome": "accepted", "evidence": {"size": size}}
@@ -201,6 +254,30 @@ def test_a_page_that_was_kept_does_not_outlive_what_it_said(api: TestClient) -> 
     assert api.get(url).json() == api.get(url).json()
     assert api.app.state.parts.store.delete("default", ["kept"]) == 1  # type: ignore[attr-defined]
     assert api.get(url).status_code == 404
+
+
+@pytest.mark.parametrize("again", [(), ("a",)])
+def test_a_run_that_is_deleted_while_a_page_is_made(
+    api: TestClient, monkeypatch: pytest.MonkeyPatch, again: tuple[str, ...]
+) -> None:
+    def run(*items: str) -> dict[str, Any]:
+        events = [{"item_id": item_id, "outcome": "accepted"} for item_id in items]
+        return {"run_id": "gone", "pipeline": "p", "steps": [{"name": "f", "events": events}]}
+
+    api.post("/runs", json=run("a", "b"))
+    step_id, page = step_of(api, "gone", "f")["step_id"], questions.page
+
+    def deleted_before(*given: Any) -> dict[str, Any]:
+        api.app.state.parts.store.delete("default", ["gone"])  # type: ignore[attr-defined]
+        if again:
+            api.post("/runs", json=run(*again))
+        return page(*given)
+
+    monkeypatch.setattr(questions, "page", deleted_before)
+    answer = api.get(f"/runs/gone/items?step_id={step_id}")
+    assert answer.status_code == (200 if again else 404), answer.text
+    if again:
+        assert ids(answer.json()) == ["a"]
 
 
 @pytest.mark.parametrize("hostile", HOSTILE)
@@ -311,6 +388,20 @@ def test_texts_of_a_key_are_counted_the_most_frequent_first(api: TestClient) -> 
     assert [one["n"] for one in found["values"]] == sorted(brands.values(), reverse=True)
     assert all(one["n"] == one["kept"] + one["dropped"] for one in found["values"])
     assert ask(api, "spread", "f", limit=1)["distribution"] is None
+
+
+def test_what_is_kept_of_steps_does_not_push_out_other_answers(api: TestClient) -> None:
+    spread(api)
+    long = api.app.state.parts.long  # type: ignore[attr-defined]
+    other, table = long.cache.bytes, long.steps.bytes
+    answer = ask(api, "spread", "f", sort="-evidence.price", limit=3, offset=5)
+    assert long.cache.bytes == other
+    first = long.steps.bytes - table
+    again = ask(api, "spread", "f", sort="-evidence.price", q="i", limit=3, offset=5)
+    assert again["items"] == answer["items"]
+    assert 0 < long.steps.bytes - table - first < 12_000 * 4 + 5_000 < first, "an order is the numbers of its items"
+    long.steps._drop(next(iter(long.steps._kept)))
+    assert ask(api, "spread", "f", sort="-evidence.price", limit=3, offset=5) == answer
 
 
 def test_what_came_since_is_in_the_next_answer_of_the_same_step(api: TestClient) -> None:

@@ -68,11 +68,12 @@ test("the health of runs adds up what did not arrive, by cause", () => {
     row("completed", {}),
     row("failed", {}),
     row("abandoned", { spool_full: 3, dropped: 9 }),
-    row("completed", { spool_full: 1 }),
+    row("completed", { spool_full: 1, truncated: 70, redacted: 5 }),
+    row("completed", { truncated: 3 }), // all its events are there
   ]);
   expect(health.losses).toEqual([
     ["dropped", 9],
     ["spool_full", 4],
   ]);
-  expect([health.runs, health.unwell.length, health.lossy]).toEqual([4, 3, 2]);
+  expect([health.runs, health.unwell.length, health.lossy]).toEqual([5, 3, 2]);
 });

@@ -43,9 +43,20 @@ export function LimitAsked({ rule, scope, to, keep, off }: Props) {
         title={`${rule.field} ${rule.op} ${number(limit)}`}
         note={`recorded: ${value(now)}${others}`}
         aside={
-          <Button size="compact-xs" variant="default" fw={500} onClick={off}>
-            Switch the rule off
-          </Button>
+          <div className={css.limit}>
+            <NumberInput
+              size="xs"
+              w={110}
+              aria-label="Limit"
+              value={limit}
+              step={step}
+              onChange={(next) => typeof next === "number" && setLimit(next)}
+              onBlur={() => keep(String(limit))}
+            />
+            <Button size="compact-xs" variant="default" fw={500} onClick={off}>
+              Switch the rule off
+            </Button>
+          </div>
         }
       >
         <Section>
@@ -69,15 +80,6 @@ export function LimitAsked({ rule, scope, to, keep, off }: Props) {
               onChangeEnd={(next) => keep(String(next))}
               label={null}
               thumbLabel={`Limit of ${rule.field}`}
-            />
-            <NumberInput
-              size="xs"
-              w={110}
-              aria-label="Limit"
-              value={limit}
-              step={step}
-              onChange={(next) => typeof next === "number" && setLimit(next)}
-              onBlur={() => keep(String(limit))}
             />
           </div>
         </Section>

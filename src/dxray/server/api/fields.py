@@ -73,13 +73,17 @@ def get_fields(parts: PartsHere, reader: ReaderHere, query: Annotated[FieldsQuer
         return answer(questions.names(reader, **given))
     found = questions.values(reader, query.field, **given)
     for row in found["values"]:
-        row["written"] = _word(query.field, row["value"], found["kind"])
+        row["written"] = _word(query.field, row["value"], found["kind"], as_text=row.pop("as_text"))
     return answer(found)
 
 
-def _word(field: str, value: str, kind: Kind) -> str:
-    """The word of a filter that asks for this value, and nothing else: a text that reads as a number stays one."""
-    quoted = value == "" or any(one.isspace() or one == '"' for one in value) or (kind == "any" and not _plain(value))
+def _word(field: str, value: str, kind: Kind, *, as_text: bool = False) -> str:
+    """The word of a filter that asks for this value, and nothing else: `as_text`, where other values are that number.
+
+    Quotes compare the value as it is written; without them 7 is also 7.0 and "07".
+    """
+    number = as_text or (kind == "any" and not _plain(value))
+    quoted = value == "" or number or any(one.isspace() or one == '"' for one in value)
     return written(Term(field, ":", value, quoted, False))
 
 

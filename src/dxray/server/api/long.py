@@ -24,6 +24,7 @@ from dxray.server.store.base import Store
 from dxray.server.store.cancel import Cancel, Cancelled
 
 AT_ONCE = 2
+STEPS_BYTES = 128 * 1024 * 1024  # a step of a million items takes half of it
 _AGAIN_S = 0.05  # between two interrupts of the same question
 
 Ask = Callable[..., Any]
@@ -42,6 +43,7 @@ class LongQuestions:
 
     store: Store
     cache: AnswerCache = field(default_factory=AnswerCache)
+    steps: AnswerCache = field(default_factory=lambda: AnswerCache(size=STEPS_BYTES))  # tables of items, and orders
     _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(AT_ONCE, "dxray-long"))
     _running: dict[tuple[int, str], _Running] = field(default_factory=dict)  # that may be joined
     _all: set[_Running] = field(default_factory=set)  # and those that are being stopped

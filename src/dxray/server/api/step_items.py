@@ -115,7 +115,7 @@ class StepItemsAnswer(Document):
 async def page_of_items(parts: Parts, run_id: str, query: StepItemsQuery) -> Response:
     """A page. The step is read once, and what was worked out of it is kept as long as nothing is stored."""
     asked = query.model_dump(exclude={"step_id", "limit", "offset"})
-    version, cache, step_id = parts.store.version, parts.long.cache, query.step_id
+    version, cache, step_id = parts.store.version, parts.long.steps, query.step_id
     by = (query.sort or "").removeprefix("-")
     keys = [_key(run_id, step_id, *more) for more in (("table",), ("place", by), ("order", asked))]
     before = [cache.get(version, key) for key in keys]
@@ -123,17 +123,18 @@ async def page_of_items(parts: Parts, run_id: str, query: StepItemsQuery) -> Res
     def work() -> tuple[list[bytes | None], bytes]:
         table, placed, order = before
         reader = parts.store.project(PROJECT)
+        if table is None:  # what was made of another one may number its items otherwise
+            table, placed, order = questions.table(reader, run_id, step_id), None, None
         if order is None:
-            table = questions.table(reader, run_id, step_id) if table is None else table
             if by and placed is None:
                 placed = questions.place(reader, run_id, step_id, table, by)
             order = questions.order(reader, run_id, step_id, table, placed, **asked)
-        found = to_json(questions.page(reader, run_id, step_id, order, query.limit, query.offset))
+        found = to_json(questions.page(reader, run_id, step_id, table, order, query.limit, query.offset))
         return [table, placed, order], found
 
     made, found = await run_in_threadpool(work)
     for key, old, new in zip(keys, before, made, strict=True):
-        if old is None and new is not None:
+        if new is not None and new is not old:
             cache.put(version, key, new, float("inf"))
     return Response(found, media_type="application/json")
 

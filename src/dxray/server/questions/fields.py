@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -124,20 +124,22 @@ def _can_be_typed(key: str) -> bool:
 
 
 def values(reader: Reader, field: str, *, q: str | None = None, prefix: str = "", limit: int = 20) -> dict[str, Any]:
-    """The values of a field that begin with a text or hold it, often ones first. Raises `FilterError`."""
+    """The values of a field that begin with a text or hold it, often ones first. Raises `FilterError`.
+
+    `as_text`: a filter that takes it for a number may find other values too.
+    """
     known = _known(field)
     where = runs_where(reader, q)
-    found = (
-        _Found({}, "runs", 0, 0) if known.kind in ("number", "time") else _found(reader, field, known, where, prefix)
-    )
+    found = _Found({}, "runs", 0, 0) if known.kind in ("number", "time") else _found(reader, field, known, where)
     typed = {value: n for value, n in found.counts.items() if len(value) <= _LONGEST and not any(map(_unseen, value))}
     often = sorted(typed, key=lambda value: (-typed[value], value))
     fit = _begun(often, prefix)
     partly = found.looked_at < found.of
+    shared = _shared(found.counts, 1 if partly else 2) if known.kind == "any" else frozenset()
     return {
         "field": field,
         "kind": known.kind,
-        "values": [{"value": value, "n": typed[value]} for value in fit[:limit]],
+        "values": [{"value": value, "n": typed[value], "as_text": _number(value) in shared} for value in fit[:limit]],
         "counted": found.counted,
         "total": len(fit),
         "left_out": len(found.counts) - len(typed),
@@ -159,16 +161,14 @@ def _known(field: str) -> Known:
     return known
 
 
-def _found(reader: Reader, field: str, known: Known, where: Sequence[Clause], prefix: str) -> _Found:
+def _found(reader: Reader, field: str, known: Known, where: Sequence[Clause]) -> _Found:
     if field == "label":
         return _labels(reader, where)
     if field in _OF_A_STEP:
         return _of_steps(reader, known, where)
     if known.kind == "any" or field in _IDS:
         return _of_the_newest(reader, known, where)
-    # Begun with here already: a column of texts may have as many values as rows.
-    holds = [Clause(known.column, "contains", prefix)] if prefix else []
-    table = reader.count_by("runs", [known.column], [*where, *holds])
+    table = reader.count_by("runs", [known.column], where)
     counts = {value: n for value, n in _pairs(table[known.column], table["n"]) if value is not None}
     total = sum(table["n"].to_pylist())
     return _Found({**dict.fromkeys(known.values, 0), **counts}, "runs", total, total)
@@ -225,6 +225,19 @@ def _pairs(values: Any, counts: Any) -> Iterator[tuple[Any, int]]:
 
 
 # --- what was typed, and what is said -------------------------------------------------------------------------
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def _shared(values: Iterable[str], least: int) -> frozenset[float | None]:
+    """The numbers that are written in at least so many ways."""
+    written = Counter(number for number in map(_number, values) if number is not None)
+    return frozenset(number for number, n in written.items() if n >= least)
 
 
 def _begun(texts: Sequence[str], prefix: str) -> list[str]:

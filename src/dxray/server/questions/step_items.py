@@ -21,7 +21,7 @@ from dxray.server.reasoning.losses import NONE, losses_of
 from dxray.server.reasoning.selection import existing_run
 from dxray.server.reasoning.sentences import shown
 from dxray.server.reasoning.shown import Row
-from dxray.server.reasoning.slices import Bools, Floats
+from dxray.server.reasoning.slices import Bools, Floats, Ints
 from dxray.server.reasoning.step_items import (
     COLUMNS,
     STEP_COLUMNS,
@@ -127,13 +127,16 @@ def order(
     head = {**head, "sentence": _sentence(head, len(found)), "distribution": None}
     if bins_of is not None:
         head["distribution"] = asked.distribution(bins_of, edge, fits)
-    return msgspec.msgpack.encode(Order.made(asked.items, found, head))
+    return msgspec.msgpack.encode(Order.made(found, head))
 
 
-def page(reader: Reader, run_id: str, step_id: str, made: bytes, limit: int, offset: int) -> dict[str, Any]:
-    """A page of the items of a step; `made` is what `order` gave of the same data."""
-    order = msgspec.msgpack.decode(made, type=Order)
-    placed = order.page(offset, limit, _EVENTS)
+def page(
+    reader: Reader, run_id: str, step_id: str, made: bytes, in_order: bytes, limit: int, offset: int
+) -> dict[str, Any]:
+    """A page of the items of a step; `in_order` is what `order` gave of what `table` made."""
+    order = msgspec.msgpack.decode(in_order, type=Order)
+    items, _, _ = msgspec.msgpack.decode(made, type=Kept).read()
+    placed = items.placed(order.page(offset, limit), _EVENTS)
     rows = _rows(reader, run_id, step_id, placed)
     return {**order.head, "items": rows, "total": order.total, "limit": limit, "offset": offset}
 
@@ -216,16 +219,16 @@ class _Asked:
         }
 
     def _values(self, field: str) -> tuple[Floats, pa.Array]:
-        """The last value of each item, as a number and as a text."""
+        """The last value of each item: a number, or a text."""
         number, text = Value(field, "number"), Value(field, "text")
         rows = self._reader.select("events", ["event_no", number, text], self.here)
         rows = rows.take(pc.sort_indices(rows["event_no"]))
-        item, many = self.items.of_events(rows["event_no"].to_numpy()), len(self.items)
-        words = rows[text.name].combine_chunks()
-        said = np.where(words.is_valid().to_numpy(zero_copy_only=False), np.arange(len(words)), np.nan)
-        last = last_of(item, many, said)
+        numbers, words = rows[number.name].to_numpy(), rows[text.name].combine_chunks()
+        there = ~np.isnan(numbers) | words.is_valid().to_numpy(zero_copy_only=False)
+        item = self.items.of_events(rows["event_no"].to_numpy())
+        last = last_of(item, len(self.items), np.where(there, np.arange(len(there)), np.nan))
         at = pa.array(np.nan_to_num(last).astype(np.int64), mask=np.isnan(last))
-        return last_of(item, many, rows[number.name].to_numpy()), words.take(at)
+        return pa.array(numbers, from_pandas=True).take(at).to_numpy(zero_copy_only=False), words.take(at)
 
     def fits(self, clause: Clause) -> Bools:
         """Which items a clause of the filter holds for."""
@@ -252,10 +255,18 @@ class _Asked:
             raise FilterError(
                 f"no evidence of this step has a key {key!r}", field=clause.field, fix=nearest(clause.field, known)
             )
-        numbers = self._reader.select("events", ["event_no"], [*self.here, clause])["event_no"].to_numpy()
+        fit = self._numbers(clause)
+        if len(self.items.event_no) > len(self.items):  # only the last value of an item counts
+            said = np.sort(self._numbers(Clause(clause.field, "not_null")))
+            last = last_of(self.items.of_events(said), len(self.items), said.astype(np.float64))
+            fit = fit[np.isin(fit, last)]
         found = np.zeros(len(self.items), dtype=np.bool_)
-        item = self.items.of_events(numbers)
+        item = self.items.of_events(fit)
         found[item[item >= 0]] = True
+        return found
+
+    def _numbers(self, clause: Clause) -> Ints:
+        found: Ints = self._reader.select("events", ["event_no"], [*self.here, clause])["event_no"].to_numpy()
         return found
 
 
@@ -326,6 +337,9 @@ def _rows(reader: Reader, run_id: str, step_id: str, placed: Sequence[Placed]) -
     numbers = [number for one in placed for number in one.numbers]
     where = [*run, Clause("step_id", "==", step_id), Clause("event_no", "in", numbers)]
     events = {row["event_no"]: row for row in reader.select("events", _OF_EVENTS, where).to_pylist()}
+    if len(events) < len(numbers):  # deleted since: the run, or it was recorded anew
+        existing_run(reader, run_id)
+        placed = [one for one in placed if all(number in events for number in one.numbers)]
     shapes = shapes_of(reader, events.values())
     ids = [events[one.numbers[-1]]["item_id"] for one in placed]
     names = dict(zip(*names_of(reader, [*run, Clause("item_id", "in", ids)]).to_pydict().values(), strict=True))

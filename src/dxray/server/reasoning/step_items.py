@@ -6,7 +6,6 @@ Pure functions on columns. Items are numbered in the order in which they came to
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 from math import isnan
 from typing import Any
 
@@ -72,15 +71,29 @@ class StepItems:
     def __len__(self) -> int:
         return len(self.outcome)
 
-    def of_order(self, order: Ints) -> tuple[Ints, Ints]:
-        """Where the events of each item begin, one more than items; and the numbers of these events, item by item."""
-        rows = np.argsort(self.item, kind="stable")
-        lengths = np.bincount(self.item, minlength=len(self))
-        begin = np.concatenate([[0], np.cumsum(lengths)])
-        sizes = lengths[order]
-        start = np.concatenate([[0], np.cumsum(sizes)])
-        at = np.repeat(begin[order] - start[:-1], sizes) + np.arange(start[-1])
-        return start, self.event_no[rows[at]]
+    def placed(self, items: Ints, most: int) -> list[Placed]:
+        """These items, each with the numbers of its last `most` events."""
+        here = np.zeros(len(self), dtype=np.bool_)
+        here[items] = True
+        rows = np.flatnonzero(here[self.item])
+        events: dict[int, list[int]] = {one: [] for one in items.tolist()}
+        for one, number in zip(self.item[rows].tolist(), self.event_no[rows].tolist(), strict=True):
+            events[one].append(number)
+        columns = (self.outcome[items], self.score[items], self.rank[items])
+        reasons = self.reason.take(pa.array(items)).to_pylist()
+        return [
+            Placed(
+                None if outcome < 0 else OUTCOMES[outcome],
+                reason,
+                None if isnan(score) else score,
+                None if isnan(rank) else int(rank),
+                len(numbers),
+                numbers[-most:],
+            )
+            for outcome, score, rank, reason, numbers in zip(
+                *(column.tolist() for column in columns), reasons, events.values(), strict=True
+            )
+        ]
 
     def has(self, outcome: str) -> Bools:
         """Which items have it. What was produced here, and nothing more is said of, is accepted too."""
@@ -89,6 +102,8 @@ class StepItems:
 
     def of_events(self, numbers: Ints) -> Ints:
         """The item of each event, by its number; -1 for one that came since."""
+        if not len(self.event_no):
+            return np.full(len(numbers), -1)
         at = np.minimum(np.searchsorted(self.event_no, numbers), len(self.event_no) - 1)
         return np.where(self.event_no[at] == numbers, self.item[at], -1)
 
@@ -151,13 +166,16 @@ def places(texts: pa.Array) -> Floats:
 
 def mixed_places(numbers: Floats, texts: pa.Array) -> Floats:
     """The place of each value: numbers first, then texts; NaN for neither."""
-    after = (np.nanmax(numbers) if not np.isnan(numbers).all() else 0.0) + 1
-    return np.where(np.isnan(numbers), places(texts) + after, numbers)
+    there = ~np.isnan(numbers)
+    known, place = np.unique(numbers[there], return_inverse=True)
+    found = places(texts) + len(known)  # by rank: a large number and one more may be the same double
+    found[there] = place
+    return found
 
 
 def ordered(place: Floats, descending: bool) -> Ints:
     """The items by their place, what has none last, those level as they came."""
-    return np.argsort(np.where(np.isnan(place), np.inf, -place if descending else place), kind="stable")
+    return np.argsort(-place if descending else place, kind="stable")  # NaN after infinity
 
 
 def _rank(texts: pa.Array) -> Ints:
@@ -173,8 +191,8 @@ class Kept(msgspec.Struct, frozen=True, array_like=True):
 
     head: dict[str, Any]  # of the answer, what it says of the filter left out
     keys: list[str]  # of the evidence
-    by_item: bytes
-    by_event: bytes
+    by_item: memoryview  # read without a copy
+    by_event: memoryview
 
     @classmethod
     def made(cls, items: StepItems, names: pa.Array, selected: Bools, head: dict[str, Any], keys: list[str]) -> Kept:
@@ -189,7 +207,7 @@ class Kept(msgspec.Struct, frozen=True, array_like=True):
             "selected": selected,
         }
         by_event = {"item": items.item.astype(np.int32), "event_no": items.event_no}
-        return cls(head, keys, _stream(by_item), _stream(by_event))
+        return cls(head, keys, memoryview(_stream(by_item)), memoryview(_stream(by_event)))
 
     def read(self) -> tuple[StepItems, pa.Array, Bools]:
         """The items, their names, and which of them a step of the run selected."""
@@ -215,7 +233,7 @@ def _stream(columns: dict[str, Any]) -> bytes:
     return found
 
 
-def _columns(stream: bytes) -> dict[str, pa.Array]:
+def _columns(stream: memoryview) -> dict[str, pa.Array]:
     table = pa.ipc.open_stream(pa.py_buffer(stream)).read_all()
     return {name: table[name].combine_chunks() for name in table.column_names}
 
@@ -224,60 +242,23 @@ def _columns(stream: bytes) -> dict[str, pa.Array]:
 
 
 class Order(msgspec.Struct, frozen=True, array_like=True):
-    """The items of a step that fit, in order: what no page has to ask again. Columns travel as their bytes."""
+    """The items of a step that fit, in order: numbers of the items of the table it was made of."""
 
     head: dict[str, Any]  # of the answer, the same on every page
-    total: int
-    reasons: list[str]
-    outcome: bytes  # int8 each, the number in OUTCOMES, -1 for none
-    reason: bytes  # int32 each, the number in `reasons`, -1 for none
-    score: bytes  # float64 each, NaN for none
-    rank: bytes  # int32 each, 0 for none
-    start: bytes  # int32: where the item's events begin in `events`; one more than items
-    events: bytes  # int32: numbers of events, item by item
+    items: bytes  # int32 each
 
     @classmethod
-    def made(cls, items: StepItems, order: Ints, head: dict[str, Any]) -> Order:
+    def made(cls, order: Ints, head: dict[str, Any]) -> Order:
         """`order` are numbers of items."""
-        start, events = items.of_order(order)
-        reason = pc.dictionary_encode(items.reason.take(pa.array(order)))
-        return cls(
-            head,
-            len(order),
-            reason.dictionary.to_pylist(),
-            items.outcome[order].astype(np.int8).tobytes(),
-            reason.indices.fill_null(-1).to_numpy().astype(np.int32).tobytes(),
-            items.score[order].tobytes(),
-            np.nan_to_num(items.rank[order]).astype(np.int32).tobytes(),
-            start.astype(np.int32).tobytes(),
-            events.astype(np.int32).tobytes(),
-        )
+        return cls(head, order.astype(np.int32).tobytes())
 
-    def page(self, offset: int, limit: int, most: int) -> list[Placed]:
-        """The items of a page, each with the numbers of its last `most` events."""
-        here = slice(offset, offset + limit)
-        outcome, reason, score, rank = (
-            np.frombuffer(column, kind)[here].tolist()
-            for column, kind in (
-                (self.outcome, np.int8),
-                (self.reason, np.int32),
-                (self.score, np.float64),
-                (self.rank, np.int32),
-            )
-        )
-        start = np.frombuffer(self.start, np.int32)[offset : offset + limit + 1].tolist()
-        events = np.frombuffer(self.events, np.int32)
-        return [
-            Placed(
-                None if outcome[at] < 0 else OUTCOMES[outcome[at]],
-                None if reason[at] < 0 else self.reasons[reason[at]],
-                None if isnan(score[at]) else score[at],
-                rank[at] or None,
-                end - begin,
-                events[max(begin, end - most) : end].tolist(),
-            )
-            for at, (begin, end) in enumerate(pairwise(start))
-        ]
+    @property
+    def total(self) -> int:
+        return len(self.items) // np.dtype(np.int32).itemsize
+
+    def page(self, offset: int, limit: int) -> Ints:
+        """The numbers of the items of a page."""
+        return np.frombuffer(self.items, np.int32)[offset : offset + limit].astype(np.int64)
 
 
 @dataclass(frozen=True, slots=True)
