@@ -100,27 +100,41 @@ class Ledger(Fields):
             self._spill()
 
     def _add_all(self, op: int, ids: Sequence[Any], a: Sequence[Any], b: Sequence[Any]) -> None:
-        """Rows of one op, a chunk of them at a time."""
-        for start in range(0, len(ids), ROOM // WIDTH):
-            some = slice(start, start + ROOM // WIDTH)
-            flat = [op] * (WIDTH * len(ids[some]))
-            flat[1::WIDTH], flat[2::WIDTH], flat[3::WIDTH] = ids[some], a[some], b[some]
-            self._add(flat)
+        """Rows of one op, a chunk of them at a time. Those that an interrupt leaves out are counted."""
+        n, done, rows = len(ids), 0, self._rows
+        try:
+            while done < n:
+                stop = min(n, done + ROOM // WIDTH)
+                flat = [op] * (WIDTH * (stop - done))
+                flat[1::WIDTH], flat[2::WIDTH], flat[3::WIDTH] = ids[done:stop], a[done:stop], b[done:stop]
+                rows += flat
+                done = stop
+                if len(rows) >= self._limit:
+                    self._spill()
+        except BaseException:
+            self._lost("not_recorded", n - done)
+            raise
 
     def _spill(self, wait: bool = False) -> bool:
         """Hand the oldest rows to the channel; False where another thread is doing so."""
         # With a bound: a signal's handler that flushes may have interrupted the very thread that holds it.
         if not self._lock.acquire(timeout=HANDLER_S if wait else 0):
             return False
+        event: Events | None = None
         try:
-            event = self._chunk()
-        finally:
-            self._lock.release()
-        # failpoint: chunk.taken
-        if event is not None:
-            self._run._channel.put_later(event, records, len(event.ops), size_of(event))
-            if self._recorded:
-                self._run._channel.ended(self)  # said after the step's end: it is counted anew
+            try:
+                event = self._chunk()
+            finally:
+                self._lock.release()
+            # failpoint: chunk.taken
+            if event is not None:
+                self._run._channel.put_later(event, records, len(event.ops), size_of(event))
+        except BaseException:  # an interrupt, before the channel had the rows
+            if event is not None:
+                self._lost("not_encoded", len(event.ops))
+            raise
+        if event is not None and self._recorded:
+            self._run._channel.ended(self)  # said after the step's end: it is counted anew
         return True
 
     def _chunk(self) -> Events | None:
@@ -134,12 +148,12 @@ class Ledger(Fields):
         del rows[: len(chunk)]  # appends go to the end meanwhile, so nothing is lost between the two
         try:
             event = columns_of(self, chunk)
+            self._emitted += len(event.ops)
+            if self._capture != "full":
+                self._sample_from_here()
         except BaseException:  # also an interrupt: rules may have counted some of the rows already
             self._lost("not_encoded", len(chunk) // WIDTH)
             raise
-        self._emitted += len(event.ops)
-        if self._capture != "full":
-            self._sample_from_here()
         return event
 
     def _sample_from_here(self) -> None:
@@ -159,10 +173,10 @@ class Ledger(Fields):
 
     @contextmanager
     def _counting_loss(self, n: int) -> Iterator[None]:
-        """What cannot be recorded is a loss of `n` items; the exception goes on to the guard."""
+        """What cannot be recorded is a loss of `n` items; the exception goes on to the guard, an interrupt past it."""
         try:
             yield
-        except Exception:
+        except BaseException:
             self._lost("not_recorded", n)
             raise
 

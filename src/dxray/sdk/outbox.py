@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from dxray.sdk.contents import contents, runs_in
@@ -25,15 +26,27 @@ MEMORY_BYTES = 32 * 1024 * 1024  # of batches that are in memory only
 SPOOL_AGAIN_S = 5.0  # a disk that was full is tried again after that
 
 
+@dataclass(slots=True, eq=False)
+class Leaving:
+    """A segment that gives way to new batches, and those of its own that nobody else has any more."""
+
+    segment: Segment
+    is_read: bool  # else a dead process's, that nobody has looked into
+    frames: list[Frame] = field(default_factory=list)
+    damaged: Slip = field(default_factory=Slip)
+
+
 class Outbox:
     """Where a channel's batches lie. `lock` is the channel's, around all that is done here."""
 
     def __init__(self, settings: Settings, producer: str, lock: threading.RLock, losses: Losses) -> None:
         self.given_up = 0  # batches, which may hold no event
         self.mark: str | None = None
-        self.withdraw: Callable[[Segment], list[Frame]] = lambda _: []  # takes a segment's batches from the shipper
+        # Takes a segment's batches from the shipper, into a list.
+        self.withdraw: Callable[[Segment, list[Frame]], None] = lambda segment, into: None
         self._lock = lock
         self._losses = losses
+        self._leaving: Leaving | None = None
         self._held_bytes = 0
         self._memory_bytes = 0
         self._spool_again_at = 0.0
@@ -78,6 +91,7 @@ class Outbox:
         if self._spool is None or time.monotonic() < self._spool_again_at:
             return False
         try:
+            self._finish_dropping()
             while not self._spool.has_room(len(data)) and self._drop_oldest():
                 pass
             self._spool.append(frame, data)
@@ -99,17 +113,36 @@ class Outbox:
         segment = spool.oldest() if spool is not None else None
         if spool is None or segment is None:
             return False
-        own = self.withdraw(segment)
-        if not segment.waiting:  # a dead process's, that nobody has read yet
-            frames, damaged = spool.frames_of(segment)
-            for frame in frames:
-                self._lose_data(frame.read(), "spool_full")
-            self._losses.add("damaged", len(damaged))
-        for frame in own:
+        self._leaving = Leaving(segment, is_read=segment.waiting > 0)
+        self._finish_dropping()
+        return True
+
+    def _finish_dropping(self) -> None:
+        """Count what is in the segment that gives way, and remove it.
+
+        All of it can be done again: where somebody interrupts, the next call goes on with it.
+        """
+        spool, leaving = self._spool, self._leaving
+        if spool is None or leaving is None:
+            return
+        self.withdraw(leaving.segment, leaving.frames)
+        if not leaving.is_read:
+            try:
+                frames, damaged = spool.frames_of(leaving.segment)
+            except OSError:
+                frames, damaged = [], [b""]
+            slip = Slip([Loss(run_id="", cause="damaged", n=len(damaged))] if damaged else ())
+            leaving.frames, leaving.damaged, leaving.is_read = frames, slip, True
+        for frame in leaving.frames:
             self._lose_frame(frame, "spool_full")
             self._free(frame)
-        spool.drop(segment)
-        return True
+        self._losses.settle(leaving.damaged)
+        try:
+            spool.drop(leaving.segment)
+        except OSError:  # what it held is counted; another segment may give way
+            self._leaving = None
+            raise
+        self._leaving = None
 
     def sync(self) -> None:
         """See to it that what waits for long survives a loss of power."""
@@ -205,6 +238,8 @@ class Outbox:
     def close(self, outstanding: Iterable[Frame]) -> None:
         """Leave what is in the spool to the next process; what is in memory only is lost."""
         with self._lock:
+            with guard:
+                self._finish_dropping()
             for frame in outstanding:
                 if frame.segment is None:
                     self._lose_frame(frame, "memory_at_exit")
@@ -213,6 +248,8 @@ class Outbox:
 
     def abandon(self) -> None:
         """In a forked child: the files are the parent's."""
+        if self._leaving is not None:
+            self._leaving.segment.release()
         if self._spool is not None:
             self._spool.abandon()
 

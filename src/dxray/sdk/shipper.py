@@ -101,16 +101,17 @@ class Shipper:
         """Whether the server did not take the last batch that it was sent."""
         return self._failures > 0
 
-    def withdraw(self, segment: Segment) -> list[Frame]:
-        """Take back the batches of a segment; not those that are being sent."""
+    def withdraw(self, segment: Segment, into: list[Frame]) -> None:
+        """Take back the batches of a segment, into a list that may hold some already; not those that are being sent."""
         with self._changed:
             found = [frame for frame in (*self._backlog, *self._fresh) if frame.segment is segment]
             gone = set(found)
-            self._backlog = deque(frame for frame in self._backlog if frame not in gone)
-            self._fresh = deque(frame for frame in self._fresh if frame not in gone)
-            self._outstanding -= gone
+            backlog = deque(frame for frame in self._backlog if frame not in gone)
+            fresh = deque(frame for frame in self._fresh if frame not in gone)
+            left, taken = self._outstanding - gone, [*into, *found]
+            # In one line: no interrupt comes between, so that each has one holder.
+            self._backlog, self._fresh, self._outstanding, into[:] = backlog, fresh, left, taken
             self._changed.notify_all()
-            return found
 
     def look_for_more(self) -> None:
         """There may be batches of dead processes again."""

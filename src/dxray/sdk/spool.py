@@ -130,14 +130,16 @@ class Spool:
         return self._open
 
     def _close_open(self) -> None:
-        segment, self._open = self._open, None
+        segment = self._open
         if segment is None:
             return
         segment.closed = True
         # failpoint: spool.segment_closed
         if segment.waiting:
-            self._closed.append(segment)
+            closed = deque((*self._closed, segment))
+            self._closed, self._open = closed, None  # in one line: no interrupt comes between
         else:
+            self._open = None
             segment.remove()
 
     # -- what gives way --------------------------------------------------------------------------

@@ -186,8 +186,7 @@ class Step(Ledger):
         """Items that enter here, in bulk. `parents` holds for all of them; columns are lists or arrays."""
         with guard:
             if parents is not None and (parents := wide.one_or_several(parents)):
-                for item_id, name, facts in wide.rows_of(self, ids, names, evidence):
-                    self.produce(item_id, name, parents, evidence=facts)
+                wide.produce_each(self, wide.rows_of(self, ids, names, evidence), parents)
             else:
                 wide.record(self, Op.PRODUCED, ids, names, evidence)
 
@@ -216,12 +215,12 @@ class Step(Ledger):
         items = left
         with guard, self._counting_loss(1):
             items = list(before)
+        kept, gone = list[Any](), list[Any]()
         with guard, self._counting_loss(len(items)):
-            kept = [wide.id_of(item, key) for item in left]
-            here = {id_text(i) for i in kept}
-            gone = [i for i in (wide.id_of(item, key) for item in items) if id_text(i) not in here]
-            self.accept_many(kept)
-            self.reject_many(gone, reason)
+            ids = [wide.id_of(item, key) for item in left]
+            here = {id_text(i) for i in ids}
+            kept, gone = ids, [i for i in (wide.id_of(item, key) for item in items) if id_text(i) not in here]
+        wide.divide(self, kept, gone, reason)
         return left
 
     def mask(self, frame: Any, keep: Any, reason: str, id: Any = None) -> Any:
@@ -232,16 +231,14 @@ class Step(Ledger):
         if not hasattr(keep, "__len__"):
             keep = list(keep)  # a generator can be read only once
         kept = wide.masked(frame, keep)
-        ids: list[Any] = []
-        flags: list[Any] = []
+        stay, gone = list[Any](), list[Any]()
         with guard, self._counting_loss(len(keep)):
             ids = list(wide.ids_of(frame, id))
             flags = wide.listed(keep)
             if len(ids) != len(flags):
                 raise ValueError("a mask has one flag for each item")
-        with guard:
-            self.accept_many([i for i, flag in zip(ids, flags, strict=True) if flag])
-            self.reject_many([i for i, flag in zip(ids, flags, strict=True) if not flag], reason)
+            stay, gone = list(compress(ids, flags)), [i for i, flag in zip(ids, flags, strict=True) if not flag]
+        wide.divide(self, stay, gone, reason)
         return kept
 
     # -- what it ran with ----------------------------------------------------------------------------

@@ -6,7 +6,7 @@ NumPy and Arrow are recognised by name and never imported: an array's buffer tra
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import Enum
 from itertools import islice, repeat
 from operator import itemgetter
@@ -22,6 +22,7 @@ from dxray.wire.records import Events, Op
 
 if TYPE_CHECKING:
     from dxray.sdk.ledger import Ledger
+    from dxray.sdk.step import Step
 
 BLOCK = 16_384  # items a record
 BLOCK_BYTES = 4 * 1024 * 1024  # and about so much of memory, where they are large
@@ -36,10 +37,11 @@ def record(step: Ledger, op: int, ids: Any, a: Any, evidence: Mapping[str, Any] 
 
     Raises TypeError for ids that are no column; the guard around the caller counts it, and the step what it lost.
     """
-    ids, a, columns = _taken(step, op, ids, a, evidence)
+    ids = _ids(step, ids)
     n = len(ids)
     done = 0
     try:
+        a, columns = _taken(step, op, n, a, evidence)
         step._spill_all()  # what was recorded before comes first
         held = size_of(ids) + size_of(a) + sum(map(size_of, columns.values()))
         block = max(1, min(BLOCK, n * BLOCK_BYTES // (held + 1)))
@@ -50,7 +52,7 @@ def record(step: Ledger, op: int, ids: Any, a: Any, evidence: Mapping[str, Any] 
             part = slice(done, stop)
             _put(step, op, ids[part], a[part] if _is_column(a) else a, {k: c[part] for k, c in columns.items()})
             done = stop
-    except Exception:
+    except BaseException:  # also an interrupt: what it leaves out is lost
         step._lost("not_recorded", n - done)
         raise
 
@@ -59,25 +61,48 @@ def rows_of(
     step: Ledger, ids: Any, names: Any, evidence: Mapping[str, Any] | None
 ) -> list[tuple[Any, Any, dict[str, Any] | None]]:
     """Id, name and facts of each item. Raises as `record` does, and counts what is lost by it."""
-    ids, names, columns = _taken(step, Op.PRODUCED, ids, names, evidence)
+    ids = _ids(step, ids)
     n = len(ids)
     with step._counting_loss(n):
+        names, columns = _taken(step, Op.PRODUCED, n, names, evidence)
         read = _each(step, columns, n, listed)
         named = listed(names) if _is_column(names) else [names] * n
         facts: list[Any] = [dict(zip(read, row, strict=True)) for row in zip(*read.values(), strict=True)]
         return list(zip(listed(ids), named, facts if read else [None] * n, strict=True))
 
 
-def _taken(
-    step: Ledger, op: int, ids: Any, a: Any, evidence: Mapping[str, Any] | None
-) -> tuple[Any, Any, dict[str, Any]]:
-    """Ids, second column and evidence, all of one length. What is no column of that length is left out, and counted."""
+def produce_each(step: Step, rows: list[tuple[Any, Any, dict[str, Any] | None]], parents: Sequence[Any]) -> None:
+    """Record items that have parents, one by one. The one at which an interrupt comes counts as lost, too."""
+    done = 0
+    try:
+        for item_id, name, facts in rows:
+            step.produce(item_id, name, parents, evidence=facts)
+            done += 1
+    except BaseException:
+        step._lost("not_recorded", len(rows) - done)
+        raise
+
+
+def divide(step: Step, kept: list[Any], gone: list[Any], reason: str) -> None:
+    """Record who goes on and who stops; an interrupt in the first half costs the second."""
+    with guard:
+        with step._counting_loss(len(gone)):
+            step.accept_many(kept)
+        step.reject_many(gone, reason)
+
+
+def _ids(step: Ledger, ids: Any) -> Any:
     try:
         ids = _sized(ids)
-        n = len(ids)
-    except Exception:
+        len(ids)
+    except BaseException:
         step._lost("not_recorded", 1)  # how many they would have been, nobody knows
         raise
+    return ids
+
+
+def _taken(step: Ledger, op: int, n: int, a: Any, evidence: Mapping[str, Any] | None) -> tuple[Any, dict[str, Any]]:
+    """Second column and evidence, of `n` values each. What is no column of that length is left out, and counted."""
     given: dict[str, Any] = {}
     try:
         given = {} if evidence is None else {id_text(key): column for key, column in evidence.items()}
@@ -90,7 +115,7 @@ def _taken(
         a = _each(step, {name: a}, n, lambda column: _of_length(n, column)).get(name)
     elif a is not None and not isinstance(a, str | int | float):
         a = as_score(a) if op == Op.SCORED else _text_for_all(a)
-    return ids, a, columns
+    return a, columns
 
 
 def _each(step: Ledger, columns: Mapping[str, Any], n: int, read: Callable[[Any], Any]) -> dict[str, Any]:
