@@ -134,6 +134,18 @@ def test_a_step_that_named_fewer_than_came_leaves_it_unknown(api: TestClient) ->
     assert found["hint"] == "record the item at keep, and give the step's input_count"
 
 
+def test_what_came_unrecorded_may_have_been_dropped_by_a_step_that_only_counts(api: TestClient) -> None:
+    """Three items were brought in by nobody; the fourth that "rank" counted may be any."""
+    steps = (
+        step("words", "produced", "w"),
+        step("rank", "accepted", input_count=4),
+        step("keep", "accepted", "a", "b", "c", input_count=3),
+    )
+    api.post("/runs", json=chain(*steps))
+    found = why(api, "d", "r")
+    assert (found["verdict"], found["unknown"]["cause"], found["step_name"]) == ("unknown", "not_recorded", "keep")
+
+
 def test_reinstated_is_what_it_became_last(api: TestClient) -> None:
     found = chain(step("search", "produced", "a"), step("keep", "rejected", "a"), step("appeal", "accepted", "a"))
     api.post("/runs", json=found)

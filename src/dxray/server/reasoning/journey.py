@@ -387,6 +387,12 @@ def _says_all(flow: Flow, stage: Stage, peers: Peers) -> bool:
     return stage.records_all and not stage.failed and not strangers(flow, stage, peers)
 
 
+def _unnamed_before(flow: Flow, stage: Stage) -> bool:
+    """Whether a step before this one counted more items than it named: what it dropped is not known here."""
+    before = [flow.stage(one) for one in flow.ancestors(stage.step_id)]
+    return any(one.declared_in is not None and one.declared_in > one.entered for one in before)
+
+
 def _unless_lost_events(flow: Flow, fate: Fate, latest: Sequence[Stop], settled: Collection[str]) -> Fate:
     """A step that may have had a later word, and of which events did not arrive, leaves nothing certain."""
     lossy = _lossy(flow, settled)
@@ -472,7 +478,7 @@ def _may_have_been_there(flow: Flow, over: Sequence[Stage], peers: Peers) -> tup
             stage.consumed and not stage.produced and stage.declared_out != 0  # where it says 0, it found nothing
         ):
             return stage, Unknown("not_recorded", f"{stage.name} did not record every item that it brought in", *hints)
-        elif strangers(flow, stage, peers) and not (stage.complete and stage.declared_in == stage.entered):
+        elif strangers(flow, stage, peers) and (not stage.counts_all or _unnamed_before(flow, stage)):
             return stage, Unknown(
                 "not_recorded",
                 f"items came to {stage.name} that no step before it recorded, and not all by name",
