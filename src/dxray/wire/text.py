@@ -12,7 +12,7 @@ import html
 import json
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple
 
@@ -134,6 +134,19 @@ class Line(list[Span]):
     def plain(self) -> str:
         """The line without styles."""
         return "".join(span.text for span in self).rstrip()
+
+
+def beside(columns: Sequence[Sequence[Span]], width: int) -> Iterator[Line]:
+    """A line for each row of the columns, two blanks before each; the last takes what room is left. None is empty."""
+    sizes = [max(cells(cell.text) for cell in column) for column in columns]
+    for row in zip(*columns, strict=True):
+        line, used = Line(), 0
+        for cell, size in zip(row, sizes, strict=True):
+            if size:
+                room = max(8, width - used - 2) if cell is row[-1] else size
+                line.append(Span("  " + pad(clip(cell.text, room), min(size, room)), cell.style))
+                used += size + 2
+        yield line
 
 
 def flow(head: Line, parts: Sequence[Sequence[Span]], width: int, between: str = " · ") -> list[Line]:

@@ -8,7 +8,23 @@ from datetime import datetime
 
 from dxray.wire.answers.items import ItemInRun, Items
 from dxray.wire.printed.why import OUTCOME, ask_next, why_command
-from dxray.wire.text import DASH, WIDTH, Line, Span, age, cells, clean, clip, fact, flow, is_clean, number, pad, wrap
+from dxray.wire.text import (
+    DASH,
+    WIDTH,
+    Line,
+    Span,
+    age,
+    beside,
+    cells,
+    clean,
+    clip,
+    fact,
+    flow,
+    is_clean,
+    number,
+    pad,
+    wrap,
+)
 
 
 def items_lines(answer: Items, width: int = WIDTH, commands: bool = False, now: datetime | None = None) -> list[Line]:
@@ -76,15 +92,8 @@ def _runs(answer: Items, width: int, now: datetime | None) -> Iterator[Line]:
     sizes = [max(cells(cell.text) for cell in column) for column in columns]
     # The pipeline says least where room is short: most often all are of one.
     if sum(sizes) + 2 * len(sizes) > width:
-        columns[2], sizes[2] = [Span("")] * len(answer.runs), 0
-    for row in zip(*columns, strict=True):
-        line, used = Line(), 0
-        for cell, size in zip(row, sizes, strict=True):
-            if size:
-                room = max(8, width - used - 2) if cell is row[-1] else size
-                line.append(Span("  " + pad(clip(cell.text, room), min(size, room)), cell.style))
-                used += size + 2
-        yield line
+        columns[2] = [Span("")] * len(answer.runs)
+    return beside(columns, width)
 
 
 def _outcome(row: ItemInRun) -> Span:

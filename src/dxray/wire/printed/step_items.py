@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from dxray.wire.answers.step_items import StepItem, StepItems
 from dxray.wire.printed.why import OUTCOME
-from dxray.wire.text import DASH, WIDTH, Line, Span, cells, clean, clip, fact, number, pad, wrap
+from dxray.wire.text import DASH, WIDTH, Line, Span, beside, clean, clip, fact, number, wrap
 
 _LONGEST = 28  # of an item's id, and of its name
 
@@ -32,15 +32,7 @@ def _items(answer: StepItems, width: int) -> Iterator[Line]:
         [Span(_place(one), "dim") for one in answer.items],
         [_why(one) for one in answer.items],
     ]
-    sizes = [max(cells(cell.text) for cell in column) for column in columns]
-    for row in zip(*columns, strict=True):
-        line, used = Line(), 0
-        for cell, size in zip(row, sizes, strict=True):
-            if size:
-                room = max(8, width - used - 2) if cell is row[-1] else size
-                line.append(Span("  " + pad(clip(cell.text, room), min(size, room)), cell.style))
-                used += size + 2
-        yield line
+    return beside(columns, width)
 
 
 def _outcome(one: StepItem) -> Span:
