@@ -16,10 +16,10 @@ export UV_PROJECT_ENVIRONMENT := $(VENV)
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock demo test ui types screenshots faults faults-long fuzz oracles lint fmt bench-sdk bench-ingest bench-query bench-page clean
+.PHONY: help setup lock demo test test-long ui types screenshots faults faults-long fuzz oracles lint fmt bench-sdk bench-ingest bench-query bench-page bench-integrations clean
 
 help: ## Show this list
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
 
 setup: $(SYNCED) ## Make .venv with everything in it (quick when nothing changed)
 
@@ -60,7 +60,10 @@ $(MODULES): ui/package-lock.json
 
 test: setup $(if $(NPM),$(PAGE)) ## Run the whole test suite (ARGS="tests/unit -k name" for a part)
 	$(if $(NPM),cd ui && npm run --silent test)
-	$(BIN)/pytest -n 2 -m "not faults" $(ARGS)
+	$(BIN)/pytest -n 2 -m "not faults and not long" $(ARGS)
+
+test-long: setup ## The long forms of tests that `make test` runs in short
+	$(BIN)/pytest -m long $(ARGS)
 
 fuzz: setup ## The property tests again, with many more examples than `make test` takes
 	$(BIN)/pytest -n 2 --hypothesis-profile=fuzz -m hypothesis $(ARGS)
@@ -95,6 +98,10 @@ bench-ingest: setup ## Events per second from a client to queryable, memory, byt
 
 bench-page: setup $(PAGE) ## How the web page feels with 10,000 runs, and a run of 100,000 items
 	$(BIN)/python -m bench.page $(ARGS)
+
+bench-integrations: setup ## What each adapter adds to its framework, and how long the first why takes from a wheel
+	$(BIN)/python -m bench.integrations $(ARGS)
+	$(BIN)/python -m bench.first_why
 
 bench-query: setup ## How long questions take on a filled store
 	$(BIN)/python -m bench.query $(ARGS)

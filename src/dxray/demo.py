@@ -363,7 +363,8 @@ def run_demo(port: int = 0, data: Path | None = None, exit_after: bool = False, 
             tell_rebookings(client.api_url, rebookings)
         if not exit_after:
             show(what_next(client.api_url, told.run_id, told.selected.id))
-            show([Line(), Line().add("Serving at ").add(client.api_url, "info").add(" until you press Ctrl-C.")])
+            show([Line(), Line().add("The web page is at ").add(f"{client.api_url}/ui/", "info")])
+            show([Line().add("Serving at ").add(client.api_url, "info").add(" until you press Ctrl-C.")])
             wait_for_interrupt()
         elif data is None:
             again = f"{command()} demo"

@@ -337,6 +337,51 @@ def test_both_runs_must_be_named(shared: TestClient) -> None:
     assert shared.get("/diff", params={"a": "x", "b": "y", "c": "z"}).json()["field"] == "c"
 
 
+def priced(name: str, outcome: str, price: int | None, **more: Any) -> dict[str, Any]:
+    """A step with two items: x, with a price, and w, of which the same becomes in every run."""
+    other = "produced" if outcome == "produced" else "accepted"
+    events: list[dict[str, Any]] = [{"item_id": "x", "outcome": outcome}, {"item_id": "w", "outcome": other}]
+    if price is not None:
+        events[0]["evidence"] = {"price": price, "shop": "s"}
+    if outcome == "rejected":
+        events[0]["reason"] = "dear"
+    return {"name": name, "events": events, **more}
+
+
+KEEP: dict[str, Any] = {"input_count": 2, "config": {"k": 1}}
+
+
+def test_other_evidence_of_an_item_before_a_step_is_another_input(api: TestClient) -> None:
+    found = both(
+        api,
+        [priced("search", "produced", 25), priced("keep", "accepted", None, **KEEP)],
+        [priced("search", "produced", 35), priced("keep", "rejected", None, **KEEP)],
+    )
+    assert first(found) == ("keep", "inherited")
+    assert "The runs parted before keep: the price of x was 25 and then 35." in found["sentence"]
+    assert str(Diff.read(found)).startswith("PARTED BEFORE  keep  its input differs already")
+
+
+def test_other_evidence_at_the_step_itself_leaves_open_whether_it_came_in_so(api: TestClient) -> None:
+    found = both(
+        api,
+        [priced("search", "produced", None), priced("keep", "accepted", 25, **KEEP)],
+        [priced("search", "produced", None), priced("keep", "rejected", 35, **KEEP)],
+    )
+    assert first(found) == ("keep", "unknown_cause")
+    assert "the price of x was 25 and then 35, and whether it came in with that is not recorded" in found["sentence"]
+    assert found["hint"] == "record price with the item at the step before keep"
+
+
+def test_the_same_evidence_is_the_same_input(api: TestClient) -> None:
+    found = both(
+        api,
+        [priced("search", "produced", 25), priced("keep", "accepted", 25, **KEEP)],
+        [priced("search", "produced", 25), priced("keep", "rejected", 25, **KEEP)],
+    )
+    assert first(found) == ("keep", "nondeterministic_here")
+
+
 # --- how it reads ----------------------------------------------------------------------------------------------
 
 

@@ -466,3 +466,35 @@ def test_numbers_and_words_agree_and_the_sets_are_named(shops: TestClient) -> No
     assert any(f"of {found['slices'][0]['n_b']} verdicts" in line for line in lines)
     runs = explain(shops, outcome="failed", step_name=None)
     assert "verdict" not in runs["sentence"]
+
+
+def capped(run_id: str, limit: int, version: str) -> dict[str, Any]:
+    """A filter that asks one rule, whose limit is of the version."""
+    rules = [
+        {"field": "price", "op": "<=", "threshold": limit, "reason": "too_dear"},
+        {"field": "stock", "op": ">", "threshold": 0, "reason": "gone"},
+    ]
+    events = [{"item_id": "a", "outcome": "accepted"}, {"item_id": "b", "outcome": "rejected", "reason": "too_dear"}]
+    steps = [{"name": "keep", "rules": rules, "events": events}]
+    return {"run_id": run_id, "pipeline": "limits", "code_version": version, "steps": steps}
+
+
+@pytest.mark.parametrize(("runs", "few"), [(2, True), (4, False)])
+def test_limits_that_were_set_otherwise_are_named_however_few_runs_there_are(
+    api: TestClient, runs: int, few: bool
+) -> None:
+    for n in range(runs):
+        post(api, capped(f"old-{n}", 30, "1"))
+        post(api, capped(f"new-{n}", 25, "2"))
+    found = explain(api, a="version:1", b="version:2")
+    assert found["sentence"].endswith("The rule too_dear at keep was price <= 30 in a and price <= 25 in b.")
+    assert ("too few" in found["sentence"], "With 3 runs on each side" in found["sentence"]) == (few, few)
+
+
+def test_a_limit_that_differs_within_a_set_is_not_said_of_it(api: TestClient) -> None:
+    for n in range(4):
+        post(api, capped(f"old-{n}", 30 + n, "1"))
+        post(api, capped(f"new-{n}", 25, "2"))
+    found = explain(api, a="version:1", b="version:2")
+    assert "The rule" not in found["sentence"]
+    assert "With 4 runs on one side, only what nearly all of them share could." in found["sentence"]

@@ -83,7 +83,20 @@ def test_what_a_step_does_not_account_for_is_shown(api: TestClient) -> None:
     found = ask(api)
     assert found["steps"][1]["unaccounted"] == 2
     assert (found["loses_most"]["n"], found["loses_most"]["unaccounted"]) == (2, 2)
-    assert "unaccounted 2" in found["sentence"]
+    assert "left most unaccounted: 2" in found["sentence"]
+
+
+def test_a_step_that_only_rejects_says_what_to_record_of_the_rest(api: TestClient) -> None:
+    search = step("search", "produced", "a", "b", "c")
+    post(api, search, step("keep", "rejected", "a", input_count=3))
+    found = ask(api)
+    assert "keep dropped most, 1 of 3: no 1; unaccounted 2." in found["sentence"]
+    assert found["hint"].endswith("the outcome accepted at keep: of 2 items it does not say that they go on")
+
+
+def test_where_some_go_on_nothing_is_advised_of_the_rest(api: TestClient) -> None:
+    post(api, step("search", "produced", "a", "b", "c"), step("keep", "accepted", "a", input_count=3))
+    assert ask(api)["hint"] is None
 
 
 def test_parallel_branches_say_why_an_edge_is_not_known(api: TestClient) -> None:

@@ -128,8 +128,10 @@ def test_the_command_goes_on_serving_until_interrupted() -> None:
     command = [sys.executable, "-m", "dxray", "demo"]
     with subprocess.Popen(command, cwd=CHECKOUT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
+        page = next(line for line in process.stdout if line.startswith("The web page is at "))
         serving = next(line for line in process.stdout if line.startswith("Serving at "))
         api_url = serving.split()[2]
+        assert page.split()[-1] == f"{api_url}/ui/"
         with dxray.Client(api_url) as client:
             assert client.runs(pipeline=demo.PIPELINE).total == 30
             process.send_signal(signal.SIGINT)

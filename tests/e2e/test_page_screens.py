@@ -71,7 +71,8 @@ def test_every_screen(seen: tuple[str, Watched], story: Told) -> None:
     for name, path in screens(story).items():
         if mode == "dark" and name not in IN_THE_DARK:
             continue
-        watched.open(path)
+        # A screen may ask for more once its first answer is there: a picture waits until it asks for nothing.
+        watched.open(path).wait_for_load_state("networkidle")
         page = watched.settled()
         if mode != "phone" and (wrong := hard_to_read(page)):
             found[name] = wrong

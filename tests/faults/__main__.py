@@ -131,7 +131,11 @@ def main() -> int:
         show(found)
         results += found
     table(sorted(results, key=lambda one: int(one.row[1:])))
-    return int(any(result.ok is False for result in results))
+    missed = [result for result in results if result.ok is False]
+    if missed:  # again, since what is looked at first is the end of the output
+        print(f"\n{len(missed)} of {len(results)} missed:")
+        show(missed)
+    return int(bool(missed))
 
 
 if __name__ == "__main__":

@@ -78,7 +78,8 @@ def test_losses_are_told_in_words_with_what_to_do() -> None:
 def test_every_cause_has_words() -> None:
     for cause, (words, remedy) in CAUSES.items():
         text = str(Run.read(answers.summary(losses={cause: 3})))
-        assert f"3 {'value' if cause in VALUE_LOSSES else 'event'}s ({words})" in text
+        what = "value" if cause in VALUE_LOSSES else "rule" if cause == "unknown_operator" else "event"
+        assert f"3 {what}s ({words})" in text
         assert ("→" in text) == bool(remedy)
 
 

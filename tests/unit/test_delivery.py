@@ -374,6 +374,7 @@ def test_a_full_queue_loses_nothing_while_the_flusher_gets_on(
     xray = XRay("p", api_url=server.url, spool_dir=str(tmp_path), capture="full")
     monkeypatch.setattr("dxray.sdk.channel.BEHIND_BYTES", 100_000)
     monkeypatch.setattr("dxray.sdk.memory.PENDING_BYTES", 2_000_000)
+    monkeypatch.setattr("dxray.sdk.memory.YIELD_S", 0.2)  # also where a busy machine stops it for long
     evidence = {"text": "x" * 200}
     with xray.run() as run, run.step("f") as step:
         for number in range(60_000):  # 13 MB

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from dxray.server.reasoning.flow import Stage, flow_of
 from dxray.server.reasoning.journey import Fate, Seen, fate_of, stops_of
-from dxray.server.reasoning.ranking import standing
 
 KEPT = ("accepted", "selected")
 
@@ -469,8 +468,17 @@ def test_a_failed_search_in_a_loop_takes_nothing_of_the_others_away() -> None:
     assert world.fate("ghost").verdict == "never_retrieved"
 
 
-def test_who_took_the_place_is_not_said_of_a_tie_across_the_cutoff() -> None:
-    rank = Stage("s1", "rank", cutoff=2)
-    tied = standing("d", rank, {"a": 3.0, "b": 2.0, "c": 2.0, "d": 1.0}, ())
-    assert (tied.last_in, tied.rank, tied.gap) == (None, 4, 1.0)
-    assert standing("d", rank, {"a": 3.0, "b": 2.0, "d": 1.0}, ()).last_in == "b"
+def test_what_a_failed_step_without_events_had_decided_is_known_only_of_a_careful_record() -> None:
+    for counted, verdict in ((1, "interrupted"), (2, "unknown")):
+        world = World(status="failed")
+        search = world.step("search", [], 0, type="retrieve")
+        kept = world.step("cheap", [search], counted)
+        world.step("model", [kept], 1)
+        world.stages[-1] = replace(world.stages[-1], failed=True)
+        world.stages[0] = replace(world.stages[0], declared_out=1)
+        world.say(search, "a", "produced")
+        world.say(kept, "a", "accepted")
+        fate = world.fate("a")
+        assert fate.verdict == verdict
+    assert fate.unknown is not None
+    assert fate.unknown.detail == "model failed and recorded no items; what it had decided by then is not known"

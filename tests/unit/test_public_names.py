@@ -9,7 +9,14 @@ PUBLIC = {
     "configure",
     "current_run",
     "current_step",
+    "instrument_anthropic",
+    "instrument_celery",
+    "instrument_langchain",
+    "instrument_openai",
+    "instrument_otel",
+    "instrument_sklearn",
     "local",
+    "watch",
 }
 
 

@@ -44,6 +44,25 @@ def test_a_misspelled_operator_is_logged_with_the_nearest(
     assert "secret-sku" not in logged.text
 
 
+@pytest.mark.parametrize("together", [False, True])
+def test_an_unknown_operator_is_seen_on_the_run(together: bool) -> None:
+    with dxray.local() as client:
+        xray = XRay("shop", api_url=client.api_url)
+        with xray.run() as run, run.step("f") as step:
+            step.set_input_count(1)
+            if together:
+                assert not step.require_all([("price", "=<", 30, "dear")]).passes("a", {"price": 1})
+            else:
+                assert not step.require("price", "=<", 30).passes("a", 1)
+        assert xray.flush(timeout=20)
+        shown, why = client.run(run.run_id), client.why(run.run_id, "a")
+    assert shown.losses == shown.steps[0].losses == {"unknown_operator": 1}
+    assert "lost: 1 rule (its operator is not known, so nothing passes it)" in str(shown)
+    assert why.verdict == "unknown"
+    assert why.unknown is not None and why.unknown.cause == "dropped"
+    assert why.hint is not None and "write one of < <= > >= == != in not_in between" in why.hint
+
+
 def test_an_operator_like_no_other_is_told_all() -> None:
     with pytest.raises(UnknownOperator, match=r"operator '~~' is not known\. Known: < <="):
         comparison("~~")

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { StepItem } from "../src/api/types";
-import { atStep, evidenceColumns, itemsFilter, nextSort } from "../src/logic/items";
+import { atStep, evidenceColumns, itemsFilter, nextSort, unknownKey } from "../src/logic/items";
 import { marginOf } from "../src/logic/margin";
 
 const step = { step_id: "s1", step_name: "filter" };
@@ -93,5 +93,21 @@ describe("a column that is pressed", () => {
     expect(nextSort("reason", "score", true)).toBe("-score");
     expect(nextSort("-score", "score", true)).toBe("score");
     expect(nextSort("score", "score", true)).toBeUndefined();
+  });
+});
+
+describe("a key that is compared and is not there", () => {
+  const keys = ["price", "rating", "margin_pct"];
+  it("is named with the nearest", () => {
+    expect(unknownKey("prise > 100", keys)).toEqual({ key: "prise", near: "price" });
+    expect(unknownKey("Rating>=3", keys)).toEqual({ key: "Rating", near: "rating" });
+  });
+  it("is named alone where none is near", () => {
+    expect(unknownKey("colour = 3", keys)).toEqual({ key: "colour" });
+  });
+  it("is none where the key is there, or a text was typed", () => {
+    expect(unknownKey("price > 100", keys)).toBeUndefined();
+    expect(unknownKey("laptop stand", keys)).toBeUndefined();
+    expect(unknownKey(undefined, keys)).toBeUndefined();
   });
 });

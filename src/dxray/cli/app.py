@@ -24,6 +24,7 @@ from dxray.cli import (
     item,
     label,
     lineage,
+    mcp,
     rules,
     runs,
     serve,
@@ -101,6 +102,7 @@ for name, command, panel in (
     ("flip", flip.flip, "Ask"),
     ("stability", stability.stability, "Ask"),
     ("rules", rules.rules, "Ask"),
+    ("mcp", mcp.mcp, "Ask"),
     ("sync", sync.sync, "Care"),
     ("version", version, "Care"),
 ):

@@ -12,6 +12,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable
+from importlib.abc import MetaPathFinder
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -100,6 +101,7 @@ def _url(host: str, port: int) -> str:
 
 def _application(data: Path | None) -> tuple[Any, Path]:
     """The app, and the folder with its data."""
+    sys.meta_path.insert(0, _NoPandas())
     try:
         from dxray.server.app import create_app
         from dxray.server.errors import DxrayError
@@ -113,6 +115,15 @@ def _application(data: Path | None) -> tuple[Any, Path]:
         return create_app(settings), settings.data
     except DxrayError as error:
         raise Refusal(error.line()) from error
+
+
+class _NoPandas(MetaPathFinder):
+    """In this process pandas is not there: where it is installed, the first array of pyarrow imports it, for nothing
+    that a server needs, and the server starts more than a second later."""
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
+        if name == "pandas":
+            raise ModuleNotFoundError("the server does without pandas", name=name)
 
 
 def _server(app: Any, announce: Callable[[], None]) -> tuple[uvicorn.Server, list[str]]:

@@ -8,8 +8,10 @@ import typer
 
 from dxray.cli.options import ApiKey, ApiUrl, AsJson, Refusal, RunId
 from dxray.cli.render import READABLE, console, print_json, print_lines
-from dxray.client import Client
+from dxray.client import Client, ClientError
 from dxray.wire.printed.why import why_lines
+
+_NEWEST = ("latest", "newest")  # said for what is called last
 
 
 def why(
@@ -30,7 +32,12 @@ def why(
             "the item is empty: name one, as in dxray why last ITEM; dxray show last shows what was chosen", 2
         )
     with Client(api_url, api_key) as client:
-        answer = client.why(run, item)
+        try:
+            answer = client.why(run, item)
+        except ClientError as error:
+            if error.status == 404 and run in _NEWEST:
+                raise Refusal(f"no run is called {run}; the newest is last: dxray why last ITEM") from None
+            raise
     if as_json:
         print_json(answer.to_dict())
     else:

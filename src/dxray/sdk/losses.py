@@ -11,6 +11,8 @@ from dxray.wire.records import VALUE_LOSSES, Loss
 
 Key = tuple[str, str | None, str]  # run ('' where nobody knows), step, cause
 
+UNKNOWN_OPERATOR = "unknown_operator"  # a rule that was never made: all that was recorded may have arrived
+NO_EVENTS = VALUE_LOSSES | {UNKNOWN_OPERATOR}
 MOST_KEYS = 10_000  # past it, losses are told without their run
 
 
@@ -60,8 +62,8 @@ class Losses:
             return [Loss(run_id=run, step_id=step, cause=cause, n=n) for (run, step, cause), n in self._untold.items()]
 
     def events(self) -> int:
-        """How many events were lost, ever."""
-        return sum(n for cause, n in self.total.items() if cause not in VALUE_LOSSES)
+        """How many events were recorded and lost, ever."""
+        return sum(n for cause, n in self.total.items() if cause not in NO_EVENTS)
 
     def _key(self, loss: Loss) -> Key:
         key = (loss.run_id, loss.step_id, loss.cause)

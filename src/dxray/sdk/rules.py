@@ -8,8 +8,9 @@ from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
 from dxray.sdk.guard import guard
+from dxray.sdk.losses import UNKNOWN_OPERATOR
 from dxray.sdk.values import as_text, json_text
-from dxray.wire.predicates import comparable, comparison
+from dxray.wire.predicates import UnknownOperator, comparable, comparison
 from dxray.wire.records import Op, Rule
 
 if TYPE_CHECKING:
@@ -56,7 +57,11 @@ class StepRule(Predicate):
     __slots__ = ("_number", "_odd_by_thread", "_step", "_text", "counts", "uncomparable")
 
     def __init__(self, step: Step, number: int, field: str, op: str, threshold: Any, reason: str | None) -> None:
-        super().__init__(field, op, threshold, reason)
+        try:
+            super().__init__(field, op, threshold, reason)
+        except UnknownOperator:
+            step._lost(UNKNOWN_OPERATOR, 1)  # shown on the run, and the step is not taken as complete
+            raise
         self._step = step
         self._number = number
         self._text = json_text(threshold)[0]

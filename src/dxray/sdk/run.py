@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable
 from contextvars import Token
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from dxray.sdk import context
 from dxray.sdk.capture import CAPTURES, Sampler
@@ -22,6 +22,25 @@ from dxray.wire.records import Run as RunRecord
 
 if TYPE_CHECKING:
     from dxray.sdk.channel import Channel
+
+
+class Beside(Protocol):
+    """What hears of runs and steps as they begin and end, on the pipeline's time; never of items."""
+
+    def run_began(self, run: Run) -> None:
+        """A run was entered."""
+
+    def step_began(self, step: Step) -> None:
+        """A step was made; it may not have been entered yet."""
+
+    def step_ended(self, step: Ledger) -> None:
+        """Once a step."""
+
+    def run_ended(self, run: Run) -> None:
+        """Before the run's last version is on its way."""
+
+
+beside: Beside | None = None  # an adapter of a tracing tool puts itself here
 
 
 def client_for(api_url: str, api_key: str | None) -> Any:
@@ -110,6 +129,8 @@ class Run(Fields):
                 step._attempt = as_count(attempt, 2**31 - 1)
             elif self._failed.get(above, ("",))[0] == name:
                 step._attempt = self._failed[above][1] + 1
+            if beside is not None:
+                beside.step_began(step)
         except Exception as error:
             guard.caught(error)
         return step
@@ -135,6 +156,9 @@ class Run(Fields):
         self._token = context.RUN.set(self)
         if self._started_at is None and not (self._joined or self._resumed):
             self._start()
+        if beside is not None:
+            with guard:
+                beside.run_began(self)
         self._channel.opened(self)
         return self
 
@@ -158,6 +182,9 @@ class Run(Fields):
             self._status = "completed"
         if self._status != "waiting":
             self._end()
+        if beside is not None:
+            with guard:
+                beside.run_ended(self)
         self._channel.ended(self)
 
     # -- steps -----------------------------------------------------------------------------------
@@ -171,6 +198,9 @@ class Run(Fields):
             self._failed[parent] = step._name, step._attempt
         elif self._failed:
             self._failed.pop(parent, None)
+        if beside is not None:
+            with guard:
+                beside.step_ended(step)
         self._channel.ended(step)
 
     # -- records, made in the background ---------------------------------------------------------

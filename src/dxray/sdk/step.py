@@ -234,7 +234,7 @@ class Step(Ledger):
         stay, gone = list[Any](), list[Any]()
         with guard, self._counting_loss(len(keep)):
             ids = list(wide.ids_of(frame, id))
-            flags = wide.listed(keep)
+            flags = wide.listed(wide.laid(frame, keep))
             if len(ids) != len(flags):
                 raise ValueError("a mask has one flag for each item")
             stay, gone = list(compress(ids, flags)), [i for i, flag in zip(ids, flags, strict=True) if not flag]

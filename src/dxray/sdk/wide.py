@@ -8,9 +8,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import Enum
+from functools import lru_cache
 from itertools import islice, repeat
-from operator import itemgetter
+from operator import itemgetter, methodcaller
 from typing import TYPE_CHECKING, Any
+from zlib import crc32
 
 from dxray.sdk.capture import FULL_EVENTS
 from dxray.sdk.chunk import RECORD_LIMIT, encode, mend_value, split, value_size
@@ -21,9 +23,11 @@ from dxray.sdk.values import SCALARS, VALUE_LIMIT, as_score, as_text, id_text, p
 from dxray.wire.records import Events, Op
 
 if TYPE_CHECKING:
+    from dxray.sdk.capture import Sampler
     from dxray.sdk.ledger import Ledger
     from dxray.sdk.step import Step
 
+MANY = 256  # items, from which NumPy is quicker than a loop
 BLOCK = 16_384  # items a record
 BLOCK_BYTES = 4 * 1024 * 1024  # and about so much of memory, where they are large
 
@@ -147,8 +151,11 @@ def _text_for_all(a: Any) -> str:
 
 def _is_column(a: Any) -> bool:
     kind = type(a)
-    if kind in _LISTS:
-        return True
+    return kind in _LISTS or _holds_many(kind)  # type: ignore[arg-type]  # a type is hashable
+
+
+@lru_cache(256)
+def _holds_many(kind: type) -> bool:
     if issubclass(kind, str | int | float | bytes | bytearray):
         return False
     known = set[str]().union(*map(vars, kind.__mro__))  # of the type: an enum's members have no methods of its class
@@ -176,7 +183,7 @@ def _put(step: Ledger, op: int, ids: Any, a: Any, columns: dict[str, Any]) -> No
             if _is_column(a) and op in (Op.ACCEPTED, Op.REJECTED)
             else repeat(a if op == Op.REJECTED else None)
         )
-        causes = list(map(step._sampler.cause, listed(ids), reasons))
+        causes = _causes(step._sampler, listed(ids), reasons)
         rows = [number for number, cause in enumerate(causes) if cause is not None]
         event.kept = {number: cause for number, cause in enumerate(causes) if cause not in (None, "chance")}
         event.wide_rows = rows
@@ -195,6 +202,29 @@ def _put(step: Ledger, op: int, ids: Any, a: Any, columns: dict[str, Any]) -> No
     # Encoded in the background: what is here is a snapshot already.
     size = size_of(event.ids) + sum(map(size_of, (event.wide or {}).values())) + size_of(event.a)
     step._run._channel.put_later(event, records, n, size)
+
+
+def _causes(sampler: Sampler, ids: list[Any], reasons: Iterable[Any]) -> list[str | None]:
+    """Why each item's evidence is kept, as `Sampler.cause` says; with NumPy where many have one reason."""
+    np = sys.modules.get("numpy")
+    if np is None or len(ids) < MANY or not isinstance(reasons, repeat):
+        return list(map(sampler.cause, ids, reasons))
+    texts = map(str if set(map(type, ids)) == {int} else as_text, ids)
+    crcs = map(crc32, map(methodcaller("encode", "utf-8", "surrogatepass"), texts))
+    by_chance = mixed(np.fromiter(crcs, np.uint64, len(ids))) < sampler._below
+    causes: list[str | None] = [None] * len(ids)
+    for place in np.flatnonzero(by_chance).tolist():
+        causes[place] = "chance"
+    for place in np.flatnonzero(~by_chance)[: sampler._extras].tolist():  # the first of a reason are among these
+        causes[place] = sampler.cause(ids[place], next(reasons))
+    return causes
+
+
+def mixed(h: Any) -> Any:
+    """The mixing of `capture.item_hash`, of a column of crc32 as uint64."""
+    h = ((h ^ h >> 16) * 0x85EBCA6B) & 0xFFFFFFFF
+    h = ((h ^ h >> 13) * 0xC2B2AE35) & 0xFFFFFFFF
+    return h ^ h >> 16
 
 
 def records(event: Events) -> list[tuple[bytes, int]]:
@@ -299,9 +329,14 @@ def _sized(column: Any) -> Any:
     if issubclass(kind, str | bytes | bytearray):
         raise TypeError(f"a column is a list or an array of values, not one {kind.__name__}")
     module = kind.__module__.partition(".")[0]
-    if module in ("pandas", "polars"):
-        column = column.to_numpy()
-        return column if column.dtype.kind in "iufb" else column.tolist()
+    if module == "pandas":
+        array = column.to_numpy()
+        # Of the rest each value is Python's own: a missing one None, and a date no number.
+        same = array.dtype.kind in "iufb" and array.dtype.kind == getattr(column.dtype, "kind", "")
+        return array if same else column.to_numpy(dtype=object, na_value=None).tolist()
+    if module == "polars":  # an array has no missing number but NaN, and 7 would be 7.0
+        number = column.dtype.is_numeric() and not column.dtype.is_decimal()
+        return column.to_numpy() if number and not column.null_count() and "numpy" in sys.modules else column.to_list()
     if module in ("numpy", "pyarrow"):
         return column
     return list(column)
@@ -318,6 +353,8 @@ def listed(column: Any) -> list[Any]:
     if isinstance(column, dict) and "arrow" in column:
         pa = sys.modules["pyarrow"]
         return list(pa.ipc.open_stream(column["arrow"]).read_all().column(0).to_pylist())
+    if kind.__module__.partition(".")[0] == "pandas" and hasattr(column, "to_numpy"):
+        return listed(_sized(column))
     simpler = plain(column)
     return simpler if isinstance(simpler, list) else list(column)
 
@@ -353,6 +390,13 @@ def ids_of(frame: Any, id: Any) -> Iterable[Any]:
     if hasattr(frame, "index") and hasattr(frame, "columns"):
         return listed(_sized(frame.index))
     return [id_of(item, id) for item in frame]
+
+
+def laid(frame: Any, keep: Any) -> Any:
+    """A mask's flags in the order of the frame's rows: pandas lays a mask by its index, not by place."""
+    rows, flags = getattr(frame, "index", None), getattr(keep, "index", None)
+    same: Any = getattr(rows, "equals", None)
+    return keep if same is None or not hasattr(flags, "equals") or same(flags) else keep.reindex(rows)
 
 
 def masked(frame: Any, keep: Any) -> Any:

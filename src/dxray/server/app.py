@@ -33,6 +33,7 @@ from dxray.server.api import (
     runs,
     stability,
     steps,
+    traces,
     views,
     whatif,
     why,
@@ -51,7 +52,7 @@ __all__ = ["create_app", "prepare"]
 
 _QUESTIONS = (why, why_rank, funnel, lineage, items, diff, blame, explain, whatif, flip, stability, rules)
 _LISTS = (runs, run_times, fields, events)
-_RESOURCES = (*_LISTS, *_QUESTIONS, labels, views, ingest, steps, pipelines, health, metrics, page)
+_RESOURCES = (*_LISTS, *_QUESTIONS, labels, views, ingest, traces, steps, pipelines, health, metrics, page)
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:

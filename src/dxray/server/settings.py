@@ -37,6 +37,19 @@ class Settings(BaseSettings):
         (), description="host names besides localhost by which this server may be addressed, comma-separated"
     )
 
+    trace_link: str | None = Field(
+        None, description="where traces are shown: an http or https address with {trace_id}, and {run_id} if wanted"
+    )
+
+    @field_validator("trace_link")
+    @classmethod
+    def _leads_to_a_page(cls, value: str | None) -> str | None:
+        if value is None or value == "":
+            return None
+        if not value.startswith(("http://", "https://")) or "{trace_id}" not in value:
+            raise ValueError("write an http or https address with {trace_id} in it")
+        return value
+
     @field_validator("data")
     @classmethod
     def _expand(cls, value: Path) -> Path:

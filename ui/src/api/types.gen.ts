@@ -420,6 +420,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/traces": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Store spans of OpenTelemetry: OTLP as protobuf or JSON, as it is or compressed with gzip
+         * @description A trace is a run, a span a step. The answer, and what is said of an error, is of the question's Content-Type.
+         *
+         *     Spans that cannot be stored are counted in `partial_success`; the others are committed.
+         */
+        post: operations["post_traces_v1_traces_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/steps": {
         parameters: {
             query?: never;
@@ -2239,6 +2261,8 @@ export interface components {
             sentence: string | null;
             /** Rank */
             rank: number | null;
+            /** Rank At Least */
+            rank_at_least: number | null;
             /** Score */
             score: number | null;
         } & {
@@ -2472,7 +2496,10 @@ export interface components {
         } & {
             [key: string]: unknown;
         };
-        /** RunAnswer */
+        /**
+         * RunAnswer
+         * @description `trace_url` leads to the page of the run's trace, where the server knows one.
+         */
         RunAnswer: {
             /** Run Id */
             run_id: string;
@@ -2508,6 +2535,8 @@ export interface components {
             marks: string[];
             /** Url */
             url: string;
+            /** Trace Url */
+            trace_url: string | null;
             /** Input */
             input: unknown;
             /** Output */
@@ -3363,6 +3392,8 @@ export interface components {
             also_failed: components["schemas"]["PredicateRow"][];
             /** Rank */
             rank: number | null;
+            /** Rank At Least */
+            rank_at_least: number | null;
             /** Scored */
             scored: number | null;
             /** Cutoff */
@@ -5151,6 +5182,72 @@ export interface operations {
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_traces_v1_traces_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/x-protobuf": string;
+                "application/json": Record<string, never>;
+            };
+        };
+        responses: {
+            /** @description An ExportTraceServiceResponse, after the commit */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-protobuf": string;
+                    "application/json": Record<string, never>;
+                };
+            };
+            /** @description A google.rpc.Status: the body cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-protobuf": string;
+                    "application/json": Record<string, never>;
+                };
+            };
+            /** @description A google.rpc.Status: the body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-protobuf": string;
+                    "application/json": Record<string, never>;
+                };
+            };
+            /** @description A google.rpc.Status: the Content-Type is not known */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-protobuf": string;
+                    "application/json": Record<string, never>;
+                };
+            };
+            /** @description A google.rpc.Status: too much is waiting */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-protobuf": string;
+                    "application/json": Record<string, never>;
                 };
             };
         };

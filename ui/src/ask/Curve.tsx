@@ -20,7 +20,8 @@ const TOP = 16;
 /** How many items flip at each limit: a line where it is certain, a band where only bounds are known. */
 export function Curve({ points, now, chosen, choose }: Props) {
   const { ref, width } = useElementSize();
-  const wide = Math.max(width, 300);
+  // Drawn once its width is known: drawn before, it would be narrow first and jump.
+  const wide = Math.max(width, 1);
   const x = scaleLinear([points[0]?.threshold ?? 0, points.at(-1)?.threshold ?? 1], [4, wide - 4]);
   const most = Math.max(1, ...points.map((point) => point.flipped[1] ?? 0));
   const y = scaleLinear([0, most], [HEIGHT - BOTTOM, TOP]);
@@ -44,6 +45,16 @@ export function Curve({ points, now, chosen, choose }: Props) {
   }
   return (
     <div ref={ref}>
+      <div style={{ minHeight: HEIGHT }}>{width === 0 ? null : drawn()}</div>
+      <p className="mut" style={{ margin: "2px 0 10px", fontSize: 12.5 }}>
+        Items that flip, over all runs. <i className="swatch" style={{ background: "var(--keep)" }} />
+        at least, certainly <i className="swatch" style={{ background: "var(--r2)", marginLeft: 10 }} />
+        at most: what lies between is not known
+      </p>
+    </div>
+  );
+  function drawn() {
+    return (
       <svg
         className={css.curve}
         width={wide}
@@ -75,11 +86,6 @@ export function Curve({ points, now, chosen, choose }: Props) {
           </text>
         ))}
       </svg>
-      <p className="mut" style={{ margin: "2px 0 10px", fontSize: 12.5 }}>
-        Items that flip, over all runs. <i className="swatch" style={{ background: "var(--keep)" }} />
-        at least, certainly <i className="swatch" style={{ background: "var(--r2)", marginLeft: 10 }} />
-        at most: what lies between is not known
-      </p>
-    </div>
-  );
+    );
+  }
 }

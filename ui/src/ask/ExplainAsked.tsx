@@ -31,6 +31,24 @@ export function ExplainAsked({ scope, search, set }: Asking) {
   const asked = useQuery(explain(search["a"] ?? "", search["b"] ?? "", outcome));
   const answer = asked.data;
   const ready = Boolean(search["a"] && search["b"]);
+  const others = READY.filter(([, one]) => prefix + one !== search["a"]).map(([what, one, other]) => (
+    <p key={what}>
+      <button
+        type="button"
+        className="asLink"
+        onClick={() => {
+          setA(prefix + one);
+          setB(prefix + other);
+          set({ a: prefix + one, b: prefix + other, outcome: other.startsWith("label:") ? other : undefined });
+        }}
+      >
+        {what}
+      </button>{" "}
+      <span className="mono faint">
+        {one} / {other}
+      </span>
+    </p>
+  ));
   return (
     <>
       <form
@@ -72,26 +90,7 @@ export function ExplainAsked({ scope, search, set }: Asking) {
         </Button>
       </form>
       {!ready ? (
-        <Blank title="Two filters of runs: a reference, and what is looked at">
-          {READY.map(([what, one, other]) => (
-            <p key={what}>
-              <button
-                type="button"
-                className="asLink"
-                onClick={() => {
-                  setA(prefix + one);
-                  setB(prefix + other);
-                  set({ a: prefix + one, b: prefix + other });
-                }}
-              >
-                {what}
-              </button>{" "}
-              <span className="mono faint">
-                {one} / {other}
-              </span>
-            </p>
-          ))}
-        </Blank>
+        <Blank title="Two filters of runs: a reference, and what is looked at">{others}</Blank>
       ) : asked.error ? (
         <Problem error={asked.error} again={() => void asked.refetch()} />
       ) : !answer ? (
@@ -108,7 +107,9 @@ export function ExplainAsked({ scope, search, set }: Asking) {
                 json={answer}
               />
             }
-          />
+          >
+            {answer.runs_a === 0 || answer.runs_b === 0 ? others : null}
+          </Say>
           <div className="column">
             <ExplainSlices answer={answer} />
             <ExplainFunnel answer={answer} />

@@ -21,8 +21,13 @@ const COLUMNS: Column<RuleHealth>[] = [
       <>
         <b>{rule.reason}</b>
         <div className="mono">
-          {rule.field} {rule.op} {value(rule.threshold)}
+          {rule.field} {rule.op} {rule.thresholds > 1 ? "…" : value(rule.threshold)}
         </div>
+        {rule.thresholds > 1 ? (
+          <div className="faint">
+            {number(rule.thresholds)} limits over these runs; the newest <span className="mono">{limit(rule)}</span>
+          </div>
+        ) : null}
         <div className="faint">
           {rule.pipeline} / {rule.step_name}
         </div>
@@ -98,6 +103,14 @@ export function RulesAsked({ scope }: Asking) {
       </TableCard>
     </>
   );
+}
+
+const LONGEST = 60;
+
+/** The newest limit, short: one that differs from run to run may be a long list. */
+function limit(rule: RuleHealth): string {
+  const text = value(rule.threshold);
+  return text.length > LONGEST ? `${text.slice(0, LONGEST - 1)}…` : text;
 }
 
 const kills = (rule: RuleHealth) => rule.kills ?? 0;

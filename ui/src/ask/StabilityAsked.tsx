@@ -55,6 +55,11 @@ export function StabilityAsked({ scope }: Asking) {
             key={`${one.pipeline} ${one.newest}`}
             title={summary(one.input) || one.pipeline}
             note={`${one.runs} runs, ${one.decisions ?? one.outputs ?? "?"} decisions`}
+            aside={
+              <span className="mut">
+                {one.pipeline}, newest <RunLink runId={one.newest} />
+              </span>
+            }
           >
             <Section>
               {one.choices.map((choice) => (

@@ -36,7 +36,9 @@ export function WhatifAnswer({ answer, stale, scope, change }: Props) {
         <Pill tone={EXACTNESS[answer.exactness] ?? "neutral"}>{MEANS[answer.exactness]}</Pill>
         {answer.unknown.map((one) => (
           <p key={`${one.cause} ${one.step_name}`}>
-            {one.step_name}: {one.detail} <span className="faint">{one.hint}</span> ({plural(one.runs, "run")})
+            {one.step_name && !one.detail?.startsWith(one.step_name) ? `${one.step_name}: ` : ""}
+            {one.detail} ({plural(one.runs, "run")}).
+            {one.hint ? <span className="faint"> To know it: {one.hint}.</span> : null}
           </p>
         ))}
       </Say>

@@ -7,6 +7,7 @@ import { Card } from "../shell/Card";
 import { Problem } from "../shell/Problem";
 import { Scroll } from "../shell/Scroll";
 import { Section } from "../shell/Section";
+import { Waiting } from "../shell/Waiting";
 import { PickLine } from "./PickLine";
 
 const SHOWN = 30;
@@ -61,6 +62,7 @@ export function PickRun({ a, b, pipeline, take }: Props) {
       <div style={{ height: 18 }} />
       <Card title={pipeline ? `The newest runs of ${pipeline}` : "The newest runs"}>
         {asked.error ? <Problem error={asked.error} /> : null}
+        {asked.isPending ? <Waiting /> : null}
         <Scroll label="Runs" most={520}>
           <table className="plain">
             <tbody>

@@ -2,6 +2,7 @@ import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { itemById } from "../api/queries";
 import { number } from "../logic/format";
+import { inOtherRuns } from "../logic/otherRuns";
 import { Card } from "../shell/Card";
 import { Section } from "../shell/Section";
 import { Waiting } from "../shell/Waiting";
@@ -11,9 +12,11 @@ export function HistoryCard({ item, runId }: { item: string; runId: string }) {
   const asked = useQuery(itemById(item));
   const answer = asked.data;
   if (asked.error) return null;
+  const others = answer ? inOtherRuns(answer, runId) : null;
+  const { outcomes, reasons } = others ?? answer?.totals ?? { outcomes: {}, reasons: [] };
   return (
     <Card
-      title="In other runs"
+      title={answer && !others ? "In all runs" : "In other runs"}
       aside={
         <Link to="/items" search={{ id: item }} className="link">
           all {answer ? number(answer.total) : ""}
@@ -22,15 +25,16 @@ export function HistoryCard({ item, runId }: { item: string; runId: string }) {
     >
       {answer ? (
         <>
+          {others?.total === 0 ? <Section>No other run has it.</Section> : null}
           <table className="plain">
             <tbody>
-              {Object.entries(answer.totals.outcomes).map(([outcome, n]) => {
-                const reasons = outcome === "rejected" ? answer.totals.reasons : [];
+              {Object.entries(outcomes).map(([outcome, n]) => {
+                const why = outcome === "rejected" ? reasons : [];
                 return (
                   <tr key={outcome}>
                     <td>
                       {outcome}
-                      {reasons.slice(0, 3).map((one) => (
+                      {why.slice(0, 3).map((one) => (
                         <div key={`${one.step_name} ${one.reason}`} className="faint">
                           {one.reason} at {one.step_name}: {number(one.n)}
                         </div>

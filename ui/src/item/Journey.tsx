@@ -107,7 +107,7 @@ function StopLine({ why, stop, last }: { why: Why; stop: Stop; last: boolean }) 
         </small>
       </h3>
       {decided && why.predicate ? <MarginBar predicate={why.predicate} /> : null}
-      {decided && why.rank !== null ? <RankLine why={why} /> : null}
+      {decided && (why.rank ?? why.rank_at_least) !== null ? <RankLine why={why} /> : null}
       {stop.parts ? <PartsBar parts={stop.parts} /> : null}
       <Evidence evidence={stop.evidence} state={stop.evidence_state} />
       {left ? (

@@ -7,8 +7,9 @@ export function RankLine({ why }: { why: Why }) {
   const into = why.into && !Array.isArray(why.into) ? why.into : null;
   return (
     <p className="mut">
-      Rank {number(why.rank)}
-      {why.scored === null ? "" : ` of ${number(why.scored)}`}
+      {why.rank === null
+        ? `Rank ${number(why.rank_at_least)} or lower: ${number(why.scored)} scores recorded, perhaps not all`
+        : `Rank ${number(why.rank)}${why.scored === null ? "" : ` of ${number(why.scored)}`}`}
       {why.cutoff === null
         ? ""
         : ` · ${why.cutoff === 1 ? "only the first was taken" : `the first ${number(why.cutoff)} were taken`}`}

@@ -42,7 +42,7 @@ export const STEP_FIELDS: Readonly<Record<string, string>> = {
   step_id: "one step",
 };
 
-const VALUES: Readonly<Record<string, readonly string[]>> = {
+export const VALUES: Readonly<Record<string, readonly string[]>> = {
   status: ["running", "waiting", "completed", "failed", "abandoned"],
   label: ["good", "bad", "expected", "wrong", "keep"],
   step_type: ["generate", "retrieve", "transform", "filter", "rank", "select", "merge", "route", "tool", "approve"],

@@ -60,6 +60,34 @@ export function itemsFilter(typed: string | undefined, keys: readonly string[]):
   return `"${text.replaceAll(/["\\]/g, "\\$&")}"`;
 }
 
+/** A key that was compared and is not there, with the one that is nearest; undefined where none was compared. */
+export function unknownKey(
+  typed: string | undefined,
+  keys: readonly string[],
+): { key: string; near?: string } | undefined {
+  const [, key] = COMPARED.exec(typed?.trim() ?? "") ?? [];
+  if (!key || keys.includes(key)) return undefined;
+  const [near] = keys
+    .map((one) => ({ one, apart: apart(key.toLowerCase(), one.toLowerCase()) }))
+    .filter((one) => one.apart <= Math.max(1, key.length / 3))
+    .toSorted((a, b) => a.apart - b.apart);
+  return near ? { key, near: near.one } : { key };
+}
+
+/** How many letters have to be put in, taken out or changed. */
+function apart(one: string, other: string): number {
+  let row = Array.from({ length: other.length + 1 }, (_, at) => at);
+  for (const [at, letter] of [...one].entries()) {
+    const next = [at + 1];
+    for (let to = 1; to <= other.length; to += 1)
+      next.push(
+        Math.min((row[to] ?? 0) + 1, (next[to - 1] ?? 0) + 1, (row[to - 1] ?? 0) + (other[to - 1] === letter ? 0 : 1)),
+      );
+    row = next;
+  }
+  return row.at(-1) ?? 0;
+}
+
 /** The next order of a column that is pressed: one way, the other, and as they came. */
 export function nextSort(sort: string | undefined, field: string, descending: boolean): string | undefined {
   const [first, second] = descending ? [`-${field}`, field] : [field, `-${field}`];

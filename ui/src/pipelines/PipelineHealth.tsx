@@ -80,7 +80,7 @@ export function PipelineHealth({ name, about }: { name: string; about: Pipeline 
               what={
                 flips && flips.flip_rate !== null
                   ? `of ${plural(flips.decided, "repeated input")} flip (${interval(flips.interval)})`
-                  : "of repeated inputs flip: none came twice, or none decides"
+                  : `of repeated inputs flip${rate.isPending ? "" : ": none came twice, or none decides"}`
               }
             />
             <Fact
@@ -93,6 +93,7 @@ export function PipelineHealth({ name, about }: { name: string; about: Pipeline 
             />
           </Facts>
         </Card>
+        {rate.isPending || limits.isPending ? <Waiting lines={3} /> : null}
         <Findings pipeline={name} stability={flips?.sentence} rules={limits.data?.sentence} />
         {found.data ? (
           <StepsTable title="Its steps" note={plural(groups.length, "step")} groups={groups} q={q} named={false} />

@@ -1,7 +1,7 @@
 import { Button, Select, TextInput } from "@mantine/core";
 import { useMemo, useState } from "react";
 import type { ItemRow, Step, StepItems } from "../api/types";
-import { itemsFilter } from "../logic/items";
+import { itemsFilter, unknownKey } from "../logic/items";
 import { number, plural } from "../logic/format";
 import { Card } from "../shell/Card";
 import { Problem } from "../shell/Problem";
@@ -41,6 +41,7 @@ export function ItemsCard({ runId, step, winners, colours, chosen, choose }: Pro
   const known = head?.evidence_keys.map((one) => one.key) ?? keys;
   if (known.join("\n") !== keys.join("\n")) setKeys(known);
   const won = useMemo(() => new Set(winners.map((one) => one.item_id)), [winners]);
+  const unknown = unknownKey(find, known);
   const set = (next: Partial<Props["chosen"]>) => choose({ ...chosen, step: step.step_id, ...next });
   const [typed, type] = useTyped(find ?? "", (text) => set({ find: text || undefined }));
   const compared = head?.evidence_keys.find((one) => one.kind === "number" && !/[\s:"<>=]/.test(one.key));
@@ -105,6 +106,26 @@ export function ItemsCard({ runId, step, winners, colours, chosen, choose }: Pro
           ) : (
             <>
               No item of this step fits.{" "}
+              {unknown ? (
+                <>
+                  No evidence here is called <code>{unknown.key}</code>
+                  {unknown.near ? (
+                    <>
+                      ; did you mean{" "}
+                      <button
+                        type="button"
+                        className="asLink"
+                        onClick={() => set({ find: find?.replace(unknown.key, unknown.near ?? "") })}
+                      >
+                        {unknown.near}
+                      </button>
+                      ?
+                    </>
+                  ) : (
+                    "."
+                  )}{" "}
+                </>
+              ) : null}
               <Button
                 size="compact-xs"
                 variant="default"

@@ -21,6 +21,13 @@ export function RunAbout({ run }: { run: Run }) {
       <Recorded title="Error" found={run.error} />
       <Recorded title="Metadata" found={run.metadata} />
       <Recorded title="Record" found={facts} />
+      {run.trace_url && (
+        <p>
+          <a href={run.trace_url} target="_blank" rel="noopener noreferrer">
+            Its trace, in the tracing tool
+          </a>
+        </p>
+      )}
     </Card>
   );
 }

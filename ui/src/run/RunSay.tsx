@@ -2,8 +2,8 @@ import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { why } from "../api/queries";
 import type { Funnel, Run } from "../api/types";
-import { value } from "../logic/format";
 import { Say } from "../shell/Say";
+import { Failed } from "./Failed";
 import css from "./RunSay.module.css";
 import { WalkBack } from "./WalkBack";
 
@@ -18,7 +18,7 @@ export function RunSay({ run, funnel }: { run: Run; funnel: Funnel }) {
       unknown={answer?.unknown ?? funnel.unknown}
       hint={answer?.hint ?? funnel.hint}
     >
-      {run.error ? <p className={css.error}>{value(run.error)}</p> : null}
+      <Failed error={run.error} />
       {answer ? <p>{funnel.sentence}</p> : null}
       {answer ? <WalkBack why={answer} /> : null}
       <div className={css.links}>

@@ -1,10 +1,11 @@
 import { Link } from "@tanstack/react-router";
 import type { Step } from "../api/types";
-import { duration, number, value } from "../logic/format";
+import { duration, number } from "../logic/format";
 import { Card } from "../shell/Card";
 import { Section } from "../shell/Section";
 import { Conservation } from "./Conservation";
 import { Distribution } from "./Distribution";
+import { Failed } from "./Failed";
 import { Recorded } from "./Recorded";
 import { RuleList } from "./RuleList";
 import type { Chosen } from "./RunPage";
@@ -30,7 +31,7 @@ export function StepPanel({ runId, step, colours, choose }: Props) {
     <Card title={step.step_name} note={kind.filter(Boolean).join(" · ")} label={`Step ${step.step_name}`}>
       {step.error ? (
         <Section title="Error">
-          <code>{value(step.error)}</code>
+          <Failed error={step.error} />
         </Section>
       ) : null}
       {step.rules.length > 0 ? (

@@ -16,6 +16,7 @@ import {
   type Typed,
   without,
 } from "../logic/filter";
+import { isField, readable } from "../logic/halfTyped";
 import { number, plain, plural } from "../logic/format";
 
 const PAUSE_MS = 120;
@@ -23,9 +24,9 @@ const PAUSE_MS = 120;
 /** What could stand where the caret is; of steps only what is recorded of runs and steps alike. What the server has told once is not asked again, key by key. */
 export function useSuggestions(source: Source, q: string, word: Typed, enabled: boolean): Suggestion[] {
   const asked = useMemo(() => asking(word.text), [word.text]);
-  const others = without(q, word);
+  const others = readable(without(q, word));
   const rest = source === "runs" ? others : ofRunsToo(others);
-  const here = source === "runs" ? asked.field !== "view" : isOfRunsToo(asked.field);
+  const here = source === "runs" ? asked.field !== "view" && isField(asked.field) : isOfRunsToo(asked.field);
   const all = useQuery({ ...fields(rest, asked.field, ""), enabled: enabled && here });
   const cut = all.data !== undefined && all.data.total > rowsOf(all.data).length;
   const [begun] = useDebouncedValue(asked.begun, PAUSE_MS);

@@ -77,13 +77,13 @@ function groupColumns({
     },
     { head: "runs", num: true, cell: (one) => <Behind group={one} q={q} /> },
     {
-      head: "in → out",
+      head: "in → out, all runs",
       num: true,
       nowrap: true,
       cell: (one) => (one.came === null ? "–" : `${number(one.came)} → ${number(one.left)}`),
     },
     {
-      head: "rejected, mean",
+      head: "rejected, mean of runs",
       num: true,
       nowrap: true,
       cell: (one) => percent(one.rate),
@@ -91,10 +91,10 @@ function groupColumns({
         one.highest === null ? undefined : `at most ${percent(one.highest)} of ${plural(one.seen.length, "step")}`,
     },
     {
-      head: "reasons",
+      head: "reasons, all runs",
       cell: (one) => <ReasonsBar reasons={one.reasons} came={one.came} colours={colours} />,
     },
-    { head: "rate over time", cell: (one) => <RateLine points={one.overTime} /> },
-    { head: "took", num: true, nowrap: true, cell: (one) => duration(one.durationMs), title: () => "the median" },
+    { head: "mean over time", cell: (one) => <RateLine points={one.overTime} /> },
+    { head: "took, median", num: true, nowrap: true, cell: (one) => duration(one.durationMs) },
   ];
 }

@@ -201,6 +201,9 @@ class StepAcrossRuns(StepRow):
 
 
 class RunAnswer(RunHead):
+    """`trace_url` leads to the page of the run's trace, where the server knows one."""
+
+    trace_url: str | None
     input: Any
     output: Any
     metadata: Any
@@ -376,6 +379,7 @@ class WhyAnswer(Document):
     predicate: PredicateRow | None
     also_failed: list[PredicateRow]
     rank: int | None
+    rank_at_least: int | None
     scored: int | None
     cutoff: int | None
     gap: float | None

@@ -65,5 +65,7 @@ def list_runs(request: Request, parts: PartsHere, reader: ReaderHere, query: Ann
 
 
 @router.get("/runs/{run_id}", summary="One run with its steps", responses=answers(RunAnswer, 404))
-def get_run(request: Request, reader: ReaderHere, run_id: str, _: Annotated[NoParameters, Query()]) -> Response:
-    return answer(questions.run(reader, run_id, base_url(request)))
+def get_run(
+    request: Request, parts: PartsHere, reader: ReaderHere, run_id: str, _: Annotated[NoParameters, Query()]
+) -> Response:
+    return answer(questions.run(reader, run_id, base_url(request), parts.settings.trace_link))

@@ -28,6 +28,7 @@ class RankSide(ItemRow):
     step_name: str | None
     sentence: str | None
     rank: int | None
+    rank_at_least: int | None
     score: float | None
 
 

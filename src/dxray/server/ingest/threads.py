@@ -107,6 +107,10 @@ class Ingest:
         now = int(time.time() * 1e6)
         return self._enqueue(Submission(b"", "", Sent(project, None, now, records, request_hash)), 4096)
 
+    def add(self, project: str, records: Sequence[AnyRecord], size: int) -> Future[bool]:
+        """Records of `size` bytes, none of which is here. The future is done after the commit. Raises `Busy`."""
+        return self._enqueue(Submission(b"", "", Sent(project, None, int(time.time() * 1e6), records)), size)
+
     @property
     def is_alive(self) -> bool:
         """Whether what is submitted will be answered."""
@@ -237,6 +241,9 @@ class Ingest:
     def _take_post(self, group: Group, submission: Submission, sent: Sent) -> None:
         run_id, request_hash = sent.records[0].run_id, sent.request_hash or ""
         key = (sent.project, run_id)
+        if sent.request_hash is None:
+            _take_added(group, submission, sent)
+            return
         with self._changed:
             posting = self._posting.get(key)
             if posting is not None:
@@ -357,6 +364,14 @@ def _share_the_interpreter() -> None:
 
 _BROKEN = "ingest has stopped; restart the server"
 _END = Group()
+
+
+def _take_added(group: Group, submission: Submission, sent: Sent) -> None:
+    for record in sent.records:
+        check(record)
+    submission.receipt = True
+    group.submissions.append(submission)
+    group.add(sent)
 
 
 def _stored(store: Store, project: str, run_id: str) -> list[str | None]:

@@ -16,7 +16,7 @@ from dxray.server.reasoning.flips import NO_ITEMS, Ints, StepItems, all_items, f
 from dxray.server.reasoning.flow import Stage
 from dxray.server.reasoning.isolation import minimal_changes
 from dxray.server.reasoning.losses import NONE, Losses, losses_of
-from dxray.server.reasoning.parting import OPEN, OneRun, Parting, Step, state
+from dxray.server.reasoning.parting import OPEN, OneRun, Parting, Step, fact_text, state
 from dxray.server.reasoning.reading import together
 from dxray.server.reasoning.selection import existing_run
 from dxray.server.reasoning.sentences import rule_text, shown, title
@@ -51,7 +51,7 @@ def diff(reader: Reader, a: str, b: str, isolate: bool = False) -> dict[str, Any
     """
     losses = losses_of(reader, [a, b])
     one, other = together(*(partial(_side, reader, side, run_id, losses) for side, run_id in (("a", a), ("b", b))))
-    return _Asked(reader, Parting(reader, one, other), isolate).answer()
+    return _Asked(reader, Parting(reader, one, other, facts=True), isolate).answer()
 
 
 def _side(reader: Reader, side: str, run_id: str, losses: Mapping[str, Losses]) -> OneRun:
@@ -344,7 +344,8 @@ class _Words:
         before = self.found.steps[: self.found.steps.index(step)]
         open_ = [one for one in before if one.verdict.differs is None]
         latest = " at the latest" if open_ else ""
-        return f"The runs parted at {_where(step)}{latest}: {self._cause(step)}."
+        at = "before" if step.verdict.label == "inherited" else "at"
+        return f"The runs parted {at} {_where(step)}{latest}: {self._cause(step)}."
 
     def _cause(self, step: Step) -> str:
         label = step.verdict.label
@@ -360,6 +361,8 @@ class _Words:
             more = f" and {len(changes) - 3} more" if len(changes) > 3 else ""
             return f"{'; '.join(_change(one) for one in changes[:3])}{more}"
         if label == "inherited":
+            if step.other is not None:
+                return fact_text(step.other)
             if self.out["run_input"] == "other" and step is self.apart[0]:
                 return "the runs were given different inputs"
             return "other items, or the same in another order, came into it"

@@ -3,7 +3,7 @@
 What is counted are verdicts: an item at a step is one, so an item that came to three steps counts three times. They are
 what they are everywhere (see `reasoning.item_outcomes`); attempts that were tried again count for nothing. Items that a
 step counted without naming them are rows without evidence. A step's rows of one item are grouped by `item_key`;
-evidence that came with another of them (a rule that passed) is the item's. Past 300,000 events slices are looked for in
+evidence that came with another of them (a rule that passed) is the item's. Past 200,000 events slices are looked for in
 as many, chosen by the hash of the item, and counted again in all (see `reasoning.recount`), or said to be estimated.
 What was not looked at, or is not known, is in `left_out`.
 """
@@ -26,6 +26,7 @@ from dxray.server.reasoning.attempts import without_superseded
 from dxray.server.reasoning.attributes import Attribute, LeftOut, of_evidence, of_runs
 from dxray.server.reasoning.funnel_split import Flows, Split, split
 from dxray.server.reasoning.item_outcomes import COLUMNS, Items, by_count
+from dxray.server.reasoning.other_limits import other_limits
 from dxray.server.reasoning.reading import together
 from dxray.server.reasoning.recount import COUNTABLE, Sampled, countable, recount
 from dxray.server.reasoning.selection import labels_of, runs_where
@@ -48,19 +49,14 @@ from dxray.server.reasoning.slices import (
     rows_behind,
     totals,
 )
+from dxray.server.reasoning.unkept import unkept
 from dxray.server.store.base import Reader
 from dxray.wire.records import LABELS, OUTCOMES
 
-ROWS = 300_000  # events that are looked at one by one
+ROWS = 200_000  # events that are looked at one by one; what is found in them is then counted in all
 _KINDS = 300  # reasons that are told apart
 _EXAMPLES = 3
 _NAMED = 3  # of fields that were not looked at together
-_UNKEPT = {
-    "sampled_out": "was sampled out",
-    "truncated": "was cut off",
-    "redacted": "was redacted",
-    "expired": "has expired",
-}
 _FEWEST = 20  # ways to deal the runs to two sets, for one of them to be a surprise
 _OF_RUN = ("run_id", "pipeline", "status", "input", "metadata", "environment", "code_version", "variant")
 _OF_STEP = (
@@ -83,6 +79,7 @@ def explain(
         hit = None if outcome in OUTCOMES else _runs_with(reader, sets, outcome)
         presence = hit is not None and bool((hit == sets.in_b).all())
         steps = _steps(reader, sets)
+        found.limits = other_limits(reader, steps.table, sets.in_b[steps.run].tolist())
         about_runs = partial(_about_runs, found, steps, presence)
         if hit is None:
             asked = _at_step(steps, step_name)
@@ -216,6 +213,7 @@ class _Found:
     funnel: Split = field(default_factory=lambda: Split([], None, None, None))
     counted: _Counted | None = None
     unknown: int = 0  # items that are not counted, since nothing says whether they have the outcome
+    limits: str = ""  # a sentence on the rules that were set otherwise
 
 
 def _runs_with(reader: Reader, sets: _Sets, outcome: str) -> Bools:
@@ -276,15 +274,19 @@ def _looked_at(reader: Reader, steps: _Steps) -> _LookedAt | None:
     share = min(1.0, ROWS / max(total, 1))
     where = [Clause("item_key", "<", int(2**64 * share))] if share < 1 else []
     beside = steps.table.select(["run_id", "step_id"]).append_column("at", pa.array(np.arange(len(steps.run))))
-    events = reader.select("events", _OF_EVENT, where, beside=beside)
-    texts = reader.count_by("events", [], [*where, Clause("evidence_text", "not_null")], beside=beside)
+    as_text = [*where, Clause("evidence_text", "not_null")]
+    events, texts = together(
+        lambda: reader.select("events", _OF_EVENT, where, beside=beside),
+        lambda: reader.count_by("events", [], as_text, beside=beside),
+    )
     return _LookedAt(events, share, texts["n"][0].as_py())
 
 
 def _items(reader: Reader, steps: _Steps, looked_at: _LookedAt, found: _Found) -> None:
     """The items at the steps that are asked for, one row each."""
     events, share = looked_at.events, looked_at.share
-    _say_unkept(events, looked_at.as_text, found.left_out)
+    if (not_there := unkept(events, looked_at.as_text)) is not None:
+        found.left_out.append(LeftOut("evidence", not_there))
     named = Items.of(events, steps.table, share)
     unsaid = by_count(steps.table, found.outcome)
     _say_unknown(found, int(unsaid.unknown.sum()), int(unsaid.with_outcome.sum()))
@@ -385,17 +387,6 @@ def _kinds(named: Items, hit: Bools, name: Ints, at: int, left: list[LeftOut]) -
     return kind, Kinds(place, at), ["", *(words[int(one % len(words))] for one in pairs[most])]
 
 
-def _say_unkept(events: pa.Table, as_text: int, left: list[LeftOut]) -> None:
-    """Evidence that is not there, or not by key."""
-    state = pc.value_counts(events["evidence_state"].combine_chunks().drop_null()).to_pylist()
-    n = {row["values"]: row["counts"] for row in state}
-    said = [f"of {n[one]:,} it {was}" for one, was in _UNKEPT.items() if n.get(one)]
-    if as_text:
-        said.append(f"of {as_text:,} it is kept as one text, for it came with too many different sets of keys")
-    if said:
-        left.append(LeftOut("evidence", f"{'; '.join(said)} (of {events.num_rows:,} events looked at)"))
-
-
 # The answer
 
 
@@ -422,7 +413,7 @@ def _answer(reader: Reader, found: _Found) -> dict[str, Any]:
         counted is not None and counted.rows.presence, counted is not None and counted.share < 1, found.unknown,
     )  # fmt: skip
     rows = [] if counted is None else [_slice(one, counted, about, sets) for one in drawn.slices]
-    said = nothing_to_compare(about, enough) or sentence(about, rows)
+    said = (nothing_to_compare(about, enough) or sentence(about, rows)) + found.limits
     return {
         "a": sets.a,
         "b": sets.b,

@@ -60,8 +60,20 @@ def funnel(reader: Reader, run_id: str) -> dict[str, Any]:
             {"cause": "not_recorded", "detail": detail},
             _hint(run["request_hash"] is not None),
         )
+    out["hint"] = out["hint"] or _accept_hint(steps, run["request_hash"] is not None)
     out["sentence"] = _sentence(out)
     return out
+
+
+def _accept_hint(steps: Sequence[Mapping[str, Any]], posted: bool) -> str | None:
+    """About the first step that says what it rejects, and of nothing that it goes on."""
+    for step in steps:
+        goes_on = (step["out"] or 0) + step["accepted_by_count"] + step["outranked"] + step["consumed"]
+        if step["superseded"] or not step["ended"] or (step["unaccounted"] or 0) <= 0 or goes_on:
+            continue
+        what = "give what goes on an event with the outcome accepted" if posted else "call step.accept(item_id)"
+        return f"{what} at {shown(step['step_name'])}: of {step['unaccounted']:,} items it does not say that they go on"
+    return None
 
 
 def _hint(posted: bool) -> str:
@@ -279,5 +291,8 @@ def _dropped_most(most: Mapping[str, Any] | None) -> str:
         return f"Most were lost between {between}: {most['n']:,}{of}, without a word."
     whys = [f"{shown(one['reason'])} {one['n']:,}" for one in most["reasons"][:3]]
     whys += [f"{name} {n:,}" for name, n in most["by"].items() if name != "rejected"]
-    whys += [f"unaccounted {most['unaccounted']:,}"] if most["unaccounted"] else []
-    return f"{most['step_name']} dropped most, {most['n']:,}{of}" + (f": {', '.join(whys)}." if whys else ".")
+    missing = most["unaccounted"]
+    if missing == most["n"]:
+        return f"{most['step_name']} left most unaccounted: {missing:,}{of}."
+    said = f"{most['step_name']} dropped most, {most['n'] - missing:,}{of}" + (f": {', '.join(whys)}" if whys else "")
+    return f"{said}; unaccounted {missing:,}." if missing else f"{said}."

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote
 
 from dxray.server.filters import Clause
 from dxray.server.reasoning.attempts import without_superseded
@@ -101,8 +102,11 @@ def _listed(row: Row, losses: Losses, about: _About, base: str) -> dict[str, Any
     }
 
 
-def run(reader: Reader, run_id: str, base: str) -> dict[str, Any]:
-    """One run with its steps, in the order in which they started. Raises `NotFound`."""
+def run(reader: Reader, run_id: str, base: str, trace_link: str | None = None) -> dict[str, Any]:
+    """One run with its steps, in the order in which they started; `trace_link` has places for ids.
+
+    Raises `NotFound`.
+    """
     where = [Clause("run_id", "==", run_id)]
     row = existing_run(reader, run_id, ())
     rules: dict[str, list[Any]] = defaultdict(list)
@@ -117,6 +121,7 @@ def run(reader: Reader, run_id: str, base: str) -> dict[str, Any]:
     between = edges(flow_of(stages), {step["step_id"]: step for step in steps})
     return {
         **_run(row, losses, base),
+        "trace_url": _linked(trace_link, row),
         "input": embedded(row["input"]),
         "output": embedded(row["output"]),
         "metadata": embedded(row["metadata"]),
@@ -147,6 +152,15 @@ def _run(row: Row, losses: Losses, base: str) -> dict[str, Any]:
         "marks": embedded(row["marks"]) or [],
         "url": f"{base}/ui/runs/{row['run_id']}",
     }
+
+
+def _linked(template: str | None, row: Row) -> str | None:
+    """Where the run's trace is shown. What was recorded is quoted: it stays one part of the address."""
+    if template is None or not row["trace_id"]:
+        return None
+    for name in ("trace_id", "run_id"):
+        template = template.replace(f"{{{name}}}", quote(row[name], safe=""))
+    return template
 
 
 def _step(row: Row, stage: Stage, losses: dict[str, int]) -> dict[str, Any]:

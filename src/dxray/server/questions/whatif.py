@@ -238,7 +238,7 @@ class _Rules:
             by_step.setdefault((row["run_id"], row["step_id"]), []).append(row)
         found = [self._asked(row, by_step[row["run_id"], row["step_id"]]) for row in self.of(reason, step_name)]
         either = {one.name for one in found if one.either}  # what a step does in one run, it may do in each
-        return [replace(one, either=one.name in either) for one in found]
+        return [replace(one, either=True) if one.name in either else one for one in found]
 
     def _asked(self, row: Row, rules: Sequence[Row]) -> Asked:
         step = self.steps[row["run_id"], row["step_id"]]
@@ -249,6 +249,7 @@ class _Rules:
         twice = row["evaluated"] > (step["entered"] or 0) + (step["produced"] or 0)
         failed = sum(one["failed"] for one in others)
         taken_back = (step["rejected"] or 0) < row["failed"]
+        counts = [(one["evaluated"], one["failed"]) for one in sorted(rules, key=_number)]
         return Asked(
             row["run_id"],
             row["step_id"],
@@ -264,7 +265,7 @@ class _Rules:
             as_double(parsed(row["threshold"])),
             row["reason"],
             str(step["step_name"]),
-            not by_hand and one_may_be_enough([(r["evaluated"], r["failed"]) for r in sorted(rules, key=_number)]),
+            False if by_hand else one_may_be_enough(counts, step["rejected"] or 0),
         )
 
 

@@ -14,7 +14,7 @@ from dxray.server.reasoning.hints import hint_of
 from dxray.server.reasoning.journey import KEPT, Fate, fate_of, seen_of, stops_of
 from dxray.server.reasoning.losses import NONE, losses_of
 from dxray.server.reasoning.peers import RunPeers
-from dxray.server.reasoning.ranking import standing
+from dxray.server.reasoning.ranking import all_scored, standing
 from dxray.server.reasoning.reading import together
 from dxray.server.reasoning.selection import existing_run
 from dxray.server.reasoning.sentences import Notes, sentence_of
@@ -140,6 +140,7 @@ class _Asked:
             "predicate": None,
             "also_failed": [],
             "rank": None,
+            "rank_at_least": None,
             "scored": None,
             "cutoff": None,
             "gap": None,
@@ -209,8 +210,10 @@ class _Asked:
     def _rank(self, out: dict[str, Any], item: str, stage: Stage) -> None:
         if stage.lossy:
             return  # a score may be missing, and the ranks are of those that are here
-        place = standing(item, stage, self.peers.scores(stage.step_id), self.peers.winners(stage.step_id))
-        out["rank"], out["scored"], out["cutoff"], out["gap"] = place.rank, place.scored, place.cutoff, place.gap
+        scores, winners = self.peers.scores(stage.step_id), self.peers.winners(stage.step_id)
+        place = standing(item, stage, scores, winners, all_scored(self.flow, stage, self.peers))
+        out["rank"], out["rank_at_least"], out["scored"] = place.rank, place.at_least, place.scored
+        out["cutoff"], out["gap"] = place.cutoff, place.gap
         if out["verdict"] == "outranked" and place.last_in is not None:
             name = self.peers.origin(place.last_in, self.stages)[0]
             out["into"] = {"item_id": place.last_in, "name": name, "score": place.last_in_score}

@@ -16,7 +16,7 @@ from dxray.server.reasoning.journey import Fate, Stop, fate_of, seen_of, stops_o
 from dxray.server.reasoning.losses import NONE, losses_of
 from dxray.server.reasoning.peers import RunPeers
 from dxray.server.reasoning.rank_words import GONE, fate_words, sentence_of_rank, side_title
-from dxray.server.reasoning.ranking import standing
+from dxray.server.reasoning.ranking import all_scored, standing
 from dxray.server.reasoning.selection import existing_run
 from dxray.server.reasoning.sentences import shown
 from dxray.server.reasoning.shown import Row
@@ -167,6 +167,7 @@ class _Asked:
             "step_name": None,
             "sentence": None,
             "rank": None,
+            "rank_at_least": None,
             "score": None,
         }
         return {
@@ -257,11 +258,13 @@ class _Asked:
             row["deciding"] = row["step_id"] == stage.step_id
         winners = self.peers.winners(stage.step_id)
         scores = self.peers.scores(stage.step_id)
+        whole = all_scored(self.flow, stage, self.peers)
         for n, side in enumerate(("item", "over")):
-            place = standing(out[side]["item_id"], stage, scores, winners)
+            place = standing(out[side]["item_id"], stage, scores, winners, whole)
             given = said.scores[n]
             out[side]["score"] = given[-1].score if given else None
-            out[side]["rank"] = None if stage.lossy else place.rank
+            out[side]["rank"] = place.rank
+            out[side]["rank_at_least"] = None if stage.lossy else place.at_least
             out["scored"] = None if stage.lossy else place.scored or None
         out["gap"] = said.gap
         if said.gap is not None:

@@ -272,6 +272,8 @@ class Verdict:
 SAME = Verdict("same", False)
 STRUCTURAL = Verdict("structural")
 UNSAID = Verdict("unknown_cause", None)
+INHERITED = Verdict("inherited")
+UNKNOWN_CAUSE = Verdict("unknown_cause")
 
 
 def verdict_of(seen: Compared) -> Verdict:

@@ -19,6 +19,7 @@ from dxray.server.reasoning.shown import Row
 KEPT = frozenset(("produced", "accepted", "selected"))
 DROPPED = frozenset(("rejected", "outranked", "merged", "consumed"))
 _SELECT_NOTHING = frozenset(("generate", "retrieve", "transform", "filter", "merge", "tool"))
+_BRING_IN = frozenset(("generate", "retrieve"))
 _BRING_NOTHING_IN = frozenset(("filter", "rank", "select", "route", "approve"))
 
 
@@ -120,6 +121,8 @@ def _by_cutoff(stage: Stage, score: float, outcome: str | None, peers: Peers) ->
     above = sum(other > score for other in scores)
     if above >= stage.cutoff:
         return "outranked"
+    if stage.declared_in is not None and stage.declared_in > stage.entered:
+        return None  # those of which no score is here may be above it
     level = sum(other == score for other in scores)
     return "accepted" if above + level <= stage.cutoff else None
 
@@ -266,6 +269,8 @@ def _missing_from(status: str, flow: Flow, stop: Stop, taker: Stage, peers: Peer
     if status != "completed" and (not taker.ended or taker.failed):
         if strangers(flow, taker, peers) or _from_nowhere(flow, stop.stage, peers):  # or there is more that is not said
             return Fate("unknown", stop, taker, _not_said(taker))
+        if taker.failed and not taker.entered and not _says_what_it_does(flow, taker):
+            return Fate("unknown", stop, taker, _not_said(taker))
         return Fate("interrupted", stop, taker)
     resumed = taker.origin != stop.stage.origin and taker.origin[0] == stop.stage.origin[0] == "r"
     if not resumed and _was_not_at(flow, taker, peers):  # who resumes a run may go on with some of its items
@@ -279,8 +284,16 @@ def _from_nowhere(flow: Flow, stage: Stage, peers: Peers) -> bool:
     return any(one.produced for one in before) and strangers(flow, stage, peers)
 
 
+def _says_what_it_does(flow: Flow, failed: Stage) -> bool:
+    """Whether a step that failed without an event had decided nothing: it counted, as did all before it that take."""
+    takers = [one for one in map(flow.stage, flow.ancestors(failed.step_id)) if one.entered and not one.produced]
+    return failed.declared_in is not None and all(one.counts_all or one.type in _BRING_IN for one in takers)
+
+
 def _not_said(taker: Stage) -> Unknown:
-    if taker.silent:
+    if taker.failed and not taker.entered:
+        detail = f"{taker.name} failed and recorded no items; what it had decided by then is not known"
+    elif taker.silent:
         detail = f"{taker.name} recorded no items"
     elif taker.failed:
         detail = f"{taker.name} failed before it had an event of the item"

@@ -15,9 +15,11 @@ import numpy as np
 from dxray.server.filters import Clause
 from dxray.server.reasoning import alignment
 from dxray.server.reasoning.alignment import Compared, Pair, Said, Verdict, both, equal, texts
+from dxray.server.reasoning.carried import ITEMS, OtherFact, other_fact
 from dxray.server.reasoning.flips import NO_ITEMS, Ints, Overlap, Side, StepItems, TwoRuns, overlap, union
 from dxray.server.reasoning.flow import Stage, flow_of, stages_of
 from dxray.server.reasoning.losses import Losses
+from dxray.server.reasoning.sentences import shown, title
 from dxray.server.reasoning.shown import Row, parsed
 from dxray.server.store.base import Reader
 
@@ -111,13 +113,14 @@ class Step:
     unknown: dict[str, str] | None = None
     hint: str | None = None  # the call that would have told
     output: Said = Said.UNKNOWN
+    other: OtherFact | None = None  # what an item carried there, and not the same in both runs
 
 
 class Parting:
-    """Two runs, read once, and compared step by step."""
+    """Two runs, read once, and compared step by step; with `facts`, also by what items carried where they parted."""
 
-    def __init__(self, reader: Reader, a: OneRun, b: OneRun) -> None:
-        self.reader, self.a, self.b = reader, a, b
+    def __init__(self, reader: Reader, a: OneRun, b: OneRun, facts: bool = False) -> None:
+        self.reader, self.a, self.b, self._facts = reader, a, b, facts
         self.runs = TwoRuns(reader, [a.side, b.side])
         a.items, b.items = self.runs.a, self.runs.b
         self.keys_a, self.keys_b = alignment.keys_of(a.flow), alignment.keys_of(b.flow)
@@ -147,8 +150,29 @@ class Parting:
         rescored = np.intersect1d(items_a.item[over.at_a[over.rescored]], both_kept, assume_unique=True)
         if len(rescored):
             self._rescored.append((a.step_id, rescored))
-        unknown, hint = self._why_unknown(a, b, seen) if verdict.label == "unknown_cause" else (None, None)
-        return Step(pair, self.keys_a[a.step_id], verdict, over, sure, unknown, hint, seen.output)
+        other = self._other_fact(a, b, over, seen)
+        if other is not None:
+            verdict = alignment.INHERITED if other.before else alignment.UNKNOWN_CAUSE
+        unknown, hint = self._why_unknown(a, b, seen, other) if verdict.label == "unknown_cause" else (None, None)
+        return Step(pair, self.keys_a[a.step_id], verdict, over, sure, unknown, hint, seen.output, other)
+
+    def _other_fact(self, a: Stage, b: Stage, over: Overlap, seen: Compared) -> OtherFact | None:
+        """Where the same items came in and other became of them: a fact that one of these did not carry in both."""
+        causes = ("nondeterministic_here", "unknown_cause")
+        if not self._facts or seen.input is not Said.SAME or alignment.verdict_of(seen).label not in causes:
+            return None
+        changed = self.a.at(a).item[over.at_a[over.changed]][:ITEMS]
+        if not len(changed):
+            return None
+        before_a, before_b = self.a.flow.ancestors(a.step_id), self.b.flow.ancestors(b.step_id)
+        by_key = {self.keys_b[one]: one for one in before_b}
+        pairs = [
+            (one.step_id, by_key[self.keys_a[one.step_id]])
+            for one in self.a.flow.stages
+            if one.step_id in before_a and self.keys_a[one.step_id] in by_key
+        ]
+        run_ids = self.a.run_id, self.b.run_id
+        return other_fact(self.reader, run_ids, self.runs.ids(changed), pairs, (a.step_id, b.step_id))
 
     def _one_sided(self, pair: Pair) -> Step:
         stage, keys, other = (pair.a, self.keys_a, self.b) if pair.a is not None else (pair.b, self.keys_b, self.a)
@@ -272,7 +296,9 @@ class Parting:
         }
         return bool(before_a & after_b or after_a & before_b)
 
-    def _why_unknown(self, a: Stage, b: Stage, seen: Compared) -> tuple[dict[str, str], str | None]:
+    def _why_unknown(
+        self, a: Stage, b: Stage, seen: Compared, other: OtherFact | None = None
+    ) -> tuple[dict[str, str], str | None]:
         """Why the cause, or even whether they differ, cannot be said; and the call that would have told."""
         for run, stage, which in ((self.a, a, "first"), (self.b, b, "second")):
             if stage.lossy:
@@ -284,7 +310,10 @@ class Parting:
                     "detail": f"{state(status, which)}, and {stage.name} has not ended there",
                 }, None
         items = f"call step.set_input_count(n) in {a.name}, and record every item there"
-        if seen.astray:
+        if other is not None:
+            detail = f"{fact_text(other)}, and whether it came in with that is not recorded"
+            hint = f"record {shown(other.key)} with the item at the step before {a.name}"
+        elif seen.astray:
             detail = f"other items came into {a.name}, though the steps before it gave the same"
             hint = f"record the step that gives {a.name} its items, or name it: run.step(…, after=[…])"
         elif seen.output is Said.UNKNOWN:
@@ -303,6 +332,12 @@ def state(status: str, which: str) -> str:
     """What a run does that has not ended."""
     says = {"running": "is still running", "waiting": "waits for a person", "abandoned": "was abandoned"}
     return f"the {which} run {says.get(status, status)}"
+
+
+def fact_text(other: OtherFact) -> str:
+    """What an item carried in the one run, and in the other."""
+    a, b = (shown(value) for value in (other.a, other.b))
+    return f"the {shown(other.key)} of {title({'item_id': other.item_id})} was {a} and then {b}"
 
 
 def _same(a: Ints, b: Ints) -> Said:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dxray.server.reasoning.journey import DROPPED, Fate
-from dxray.server.reasoning.sentences import shown
+from dxray.server.reasoning.sentences import rank_words, shown
 
 GONE = (*sorted(DROPPED), "lost", "never_retrieved")  # verdicts after which an item is ranked nowhere
 
@@ -68,9 +68,8 @@ def _because(out: Mapping[str, Any], item: str, over: str) -> str:
         return f"it {'beat it' if first is out['item'] else 'was beaten by it'} when both were compared."
     said = ""
     if out["gap"] is not None:
-        ranks = [
-            f" (rank {side['rank']} of {out['scored']})" if side["rank"] else "" for side in (out["item"], out["over"])
-        ]
+        places = [rank_words(side, out["scored"]) for side in (out["item"], out["over"])]
+        ranks = [f" ({place})" if place else "" for place in places]
         said = f"it scored {shown(out['item']['score'])}{ranks[0]} against {shown(out['over']['score'])}{ranks[1]}"
     if out["decided_by"] == "score" or (out["gap"] is not None and first["score"] > second["score"]):
         return said + "."

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from dxray.server.reasoning.flow import Stage
+from dxray.server.reasoning.flow import Flow, Stage
+from dxray.server.reasoning.identity import strangers
+
+if TYPE_CHECKING:
+    from dxray.server.reasoning.journey import Peers
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A place among the scored. `gap` is how far the item was short of the cut-off; negative: above it."""
+    """A place among the scored. `gap` is how far the item was short of the cut-off; negative: above it.
+
+    `rank` is None where not all scores are here; then it is `at_least` the place among those that are.
+    """
 
     rank: int | None
+    at_least: int | None
     scored: int
     cutoff: int | None
     gap: float | None
@@ -21,15 +29,27 @@ class Standing:
     last_in_score: float | None
 
 
-def standing(item: str, stage: Stage, scores: Mapping[str, float], winners: Collection[str]) -> Standing:
-    """The item's place. Higher scores are better; items level with each other share a rank."""
+def all_scored(flow: Flow, stage: Stage, peers: Peers) -> bool:
+    """Whether every item that came to a step is recorded there: else a place among the scored is a bound."""
+    if stage.lossy:
+        return False
+    if stage.declared_in is not None:
+        return stage.declared_in <= stage.entered
+    return not flow.ancestors(stage.step_id) or not strangers(flow, stage, peers)
+
+
+def standing(item: str, stage: Stage, scores: Mapping[str, float], winners: Collection[str], whole: bool) -> Standing:
+    """The item's place. Higher scores are better; items level with each other share a rank.
+
+    `whole`: these are the scores of all who were ranked there, see `all_scored`.
+    """
     own = scores.get(item)
     unscored = bool(scores) and any(winner not in scores for winner in winners)  # nobody knows where those stood
-    rank = None if own is None or unscored else 1 + sum(other > own for other in scores.values())
+    place = None if own is None or unscored else 1 + sum(other > own for other in scores.values())
     taken = [winner for winner in winners if winner in scores]
     cutoff = stage.cutoff if stage.cutoff is not None else (len(winners) or None)
     level = False  # across the cut-off: then nobody knows who of them was the last to be taken
-    if not winners and stage.cutoff:
+    if not winners and stage.cutoff and whole:
         order = sorted(scores, key=lambda one: (-scores[one], one))
         taken, left = order[: stage.cutoff], order[stage.cutoff :]
         level = bool(left) and scores[left[0]] == scores[taken[-1]]
@@ -38,7 +58,9 @@ def standing(item: str, stage: Stage, scores: Mapping[str, float], winners: Coll
     if last_in is None and len(winners) == 1:
         last_in = next(iter(winners))
     gap = None if own is None or last_score is None or last_in == item else last_score - own
-    return Standing(rank, len(scores), cutoff, gap, None if level or last_in == item else last_in, last_score)
+    taker = None if level or last_in == item else last_in
+    rank, at_least = (place, None) if whole else (None, place)
+    return Standing(rank, at_least, len(scores), cutoff, gap, taker, last_score)
 
 
 @dataclass(frozen=True, slots=True)

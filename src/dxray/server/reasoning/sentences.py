@@ -55,6 +55,15 @@ def rule_text(rule: Answer) -> str:
     return f"{rule['field']} {rule['op'].replace('_', ' ')} {limit_text(rule['threshold'])}"
 
 
+def rank_words(side: Mapping[str, Any], of: int) -> str:
+    """A place among the scored; where not all scores may have been recorded, what is sure of it."""
+    if side["rank"] is not None:
+        return f"rank {side['rank']} of {of}"
+    if side["rank_at_least"] is not None:
+        return f"rank {side['rank_at_least']} or lower ({of} scores recorded, perhaps not all)"
+    return ""
+
+
 def limit_text(limit: Any) -> str:
     """A limit in a sentence: as `shown`, but a text that would not be seen stands in quotes."""
     if isinstance(limit, list):
@@ -68,8 +77,8 @@ def _selected(answer: Answer, notes: Notes) -> str:
     why = ""
     if answer["rank"] == 1 and of > 1:
         why = f": it scored highest ({shown(score)}) of {of}"
-    elif answer["rank"] is not None and of > 1:
-        why = f": it scored {shown(score)}, rank {answer['rank']} of {of}"
+    elif of > 1 and (place := rank_words(answer, of)):
+        why = f": it scored {shown(score)}, {place}"
     elif score is not None:
         why = f" with a score of {shown(score)}"
     if answer["reason"] and not why.startswith(": it scored highest"):
@@ -157,8 +166,8 @@ def _facts(evidence: Any) -> str:
 def _outranked(answer: Answer, notes: Notes) -> str:
     said = f"{title(answer)} was outranked at {answer['step_name']}"
     score, gap = _stop(answer).get("score"), answer["gap"]
-    if answer["rank"] is not None:
-        said += f": rank {answer['rank']} of {answer['scored']} with {shown(score)}"
+    if place := rank_words(answer, answer["scored"]):
+        said += f": {place} with {shown(score)}"
     if gap is not None and gap > 0:
         said += f", {shown(gap)} short of the cut-off"
     elif gap is not None and gap < 0:
@@ -206,12 +215,13 @@ def _never(answer: Answer, notes: Notes) -> str:
     return f"{title(answer)} was never in this run.{where}"
 
 
+def _failed(notes: Notes) -> str:
+    return "failed" + (f" ({shown(clean(notes.error))})" if notes.error else "")
+
+
 def _interrupted(answer: Answer, notes: Notes) -> str:
-    how = {"running": "is still running", "waiting": "waits for a person"}.get(
-        answer["run_status"], f"{answer['run_status']}".replace("abandoned", "was abandoned")
-    )
-    if notes.error and answer["run_status"] == "failed":
-        how += f" ({shown(clean(notes.error))})"
+    words = {"running": "is still running", "waiting": "waits for a person", "abandoned": "was abandoned"}
+    how = _failed(notes) if answer["run_status"] == "failed" else words.get(answer["run_status"], answer["run_status"])
     stop = answer["journey"][-1] if answer["journey"] else None
     if stop is None:
         return f"The run {how}, and {title(answer)} was not in it so far."
@@ -222,7 +232,9 @@ def _interrupted(answer: Answer, notes: Notes) -> str:
 
 
 def _unknown(answer: Answer, notes: Notes) -> str:
-    said = f"What became of {title(answer)} is not known: {answer['unknown']['detail']}."
+    open_ = f"what became of {title(answer)} is not known: {answer['unknown']['detail']}."
+    failed = answer["run_status"] == "failed"
+    said = f"The run {_failed(notes)}, and {open_}" if failed else open_[:1].upper() + open_[1:]
     if notes.chosen is not None:
         step, names = notes.chosen
         many = ", ".join(map(shown, names[:3])) + (", …" if len(names) > 3 else "")

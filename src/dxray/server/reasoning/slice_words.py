@@ -20,6 +20,7 @@ _DID = {
     "consumed": "were expanded into others",
     "failed": "failed",
 }
+_FEW = 10  # runs of a set, of which chance explains much
 _SIGNS = {"==": "is", ">=": "at least", "<": "below"}
 
 
@@ -139,7 +140,10 @@ def nothing_to_compare(about: Compared, known: bool = True) -> str | None:
             return f"No run{left} fits {name} ({_q(q)}), so there is nothing to compare.{shared}"
     if not known:
         few = f"{_many(about.runs_b, 'run')} in b against {about.runs_a} in a"
-        return f"{few} are too few: one run more or less could make any difference, so nothing can be claimed.{shared}"
+        return (
+            f"{few} are too few: one run more or less could make any difference, so nothing can be claimed. "
+            f"With 3 runs on each side something could be.{shared}"
+        )
     return None
 
 
@@ -174,7 +178,13 @@ def sentence(about: Compared, rows: Sequence[Mapping[str, Any]]) -> str:
             f"in a ({_q(about.a)}) {rates[1]} of {of.n_a:,.0f}"
         )
     if not mains:
-        return f"{whole}; no part of them stands out by more than chance.{shared}"
+        fewer = min(about.runs_a, about.runs_b)
+        few = (
+            f" With {_many(fewer, 'run')} on one side, only what nearly all of them share could."
+            if fewer < _FEW
+            else ""
+        )
+        return f"{whole}; no part of them stands out by more than chance.{few}{shared}"
     first = mains[0]
     part = first["coverage"]
     share = (

@@ -49,18 +49,21 @@ class Asked:
     threshold: float
     reason: str
     name: str
-    either: bool  # one of the step's rules may be enough
+    either: bool | None  # one of the step's rules may be enough; None: where the step also rejects without a rule
 
 
-def one_may_be_enough(rules: Sequence[tuple[int, int]]) -> bool:
+def one_may_be_enough(rules: Sequence[tuple[int, int]], rejected: int) -> bool | None:
     """Whether a rule seems to be asked of what failed the one before it: how often each was asked and failed, in order.
 
     Rules that are asked together are asked equally often; where the first that fails ends it, a rule is asked of what
-    passed the one before.
+    passed the one before. Where as many passed as failed, the step rejected fewer than its rules, if one was enough:
+    None where it did not, for what it rejects without a rule may make up for it.
     """
-    for (evaluated, failed), (after, _) in pairwise(rules):
-        if after < evaluated and (after == failed or (after < failed and after != evaluated - failed)):
-            return True
+    pairs = [(evaluated, failed, after) for (evaluated, failed), (after, _) in pairwise(rules) if after < evaluated]
+    if any(after <= failed and after != evaluated - failed for evaluated, failed, after in pairs):
+        return True
+    if any(after == failed == evaluated - failed for evaluated, failed, after in pairs):
+        return True if rejected < sum(failed for _, failed in rules) else None
     return False
 
 
@@ -87,7 +90,8 @@ def _recorded(reader: Reader, op: str, field: str, asked: Sequence[Asked], at: A
     plainly = _plainly(reader, asked)
     names = {asked[place].name for place in plainly}
     unsure = np.array([one.name in names or one.lossy for one in asked])
-    either = {n for n, one in enumerate(asked) if one.either} | _kept_though_failed(reader, asked, plainly)
+    either = {n for n, one in enumerate(asked) if one.either or (one.either is None and one.name in names)}
+    either |= _kept_though_failed(reader, asked, plainly)
     simple = [
         n for n, one in enumerate(asked) if not (one.others_failed or n in plainly or one.all_asked or n in either)
     ]

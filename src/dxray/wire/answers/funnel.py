@@ -85,3 +85,21 @@ class Funnel(Printed):
         from dxray.wire.printed.funnel import funnel_lines
 
         return funnel_lines(self, width)
+
+    def _repr_html_(self) -> str:
+        from dxray.wire.printed.svg import Bar, funnel_svg
+
+        bars = [
+            Bar(
+                name=step.step_name or step.step_id,
+                depth=0 if step.parent_step_id is None else 1,
+                came=step.in_,
+                kept=step.out,
+                dropped=step.rejected + step.rejected_by_count + step.outranked + step.merged,
+                missing=max(step.unaccounted or 0, 0),
+                lost=sum(max(edge.lost_between or 0, 0) for edge in step.edges),
+                dim=step.superseded,
+            )
+            for step in self.steps
+        ]
+        return funnel_svg(bars) + super()._repr_html_()

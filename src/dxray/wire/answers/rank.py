@@ -19,6 +19,7 @@ class RankSide(Answer):
     step_name: str | None = None
     sentence: str | None = None
     rank: int | None = None
+    rank_at_least: int | None = None
     score: float | None = None
 
     @property

@@ -60,6 +60,7 @@ class Why(Printed):
     reason: str | None = None
     predicate: Predicate | None = None
     rank: int | None = None
+    rank_at_least: int | None = None
     scored: int | None = None
     cutoff: int | None = None
     gap: float | None = None

@@ -34,7 +34,7 @@ LABELS: dict[str, tuple[str, Style, str]] = {
     "config_changed": ("≠", "bad", "config changed"),
     "nondeterministic_here": ("≠", "bad", "same input, other output"),
     "unknown_cause": ("?", "warn", "differs, cause unknown"),
-    "inherited": ("↳", "warn", "inherited"),
+    "inherited": ("↳", "warn", "its input differs already"),
     "structural": ("±", "bad", "not in both runs"),
 }
 _KEEPS = ("accepted", "selected", "produced")
@@ -68,9 +68,11 @@ def _head(diff: Diff, width: int) -> Line:
     if first is None:
         known = diff.unknown is None
         return Line().add("NO DIFFERENCE" if known else "NO DIFFERENCE KNOWN", "badge-good" if known else "badge-warn")
-    label = LABELS.get(str(first.get("label")), ("", "", str(first.get("label"))))[2]
-    line = Line().add("PARTED AT", "badge-bad").add("  ")
-    line.add(clip(value_text(first.get("step_name"), 200), max(20, width - cells(label) - 16)), "name")
+    said = str(first.get("label"))
+    inherited = said == "inherited"
+    label = "its input differs already" if inherited else LABELS.get(said, ("", "", said))[2]
+    line = Line().add("PARTED BEFORE" if inherited else "PARTED AT", "badge-bad").add("  ")
+    line.add(clip(value_text(first.get("step_name"), 200), max(20, width - cells(label) - 20)), "name")
     return line.add("  ").add(label, "dim")
 
 

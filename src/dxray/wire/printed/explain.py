@@ -43,13 +43,21 @@ def _head(answer: Explain, width: int) -> Iterator[Line]:
         said.append(f"{number(answer.tested)} slices compared")
     if answer.share_looked_at is not None and answer.share_looked_at < 1:
         said.append(f"{percent(answer.share_looked_at)} of the events looked at")
-    yield Line().add("explain", "name").add("  ").add(clip(clean(" · ".join(said)), width - 9), "dim")
+    yield from _wrapped(Line().add("explain", "name").add("  "), " · ".join(said), width)
     for name, q, runs in (("b", answer.b, answer.runs_b), ("a", answer.a, answer.runs_a)):
         many = f"  {number(runs)} {'run' if runs == 1 else 'runs'}"
-        line = Line().add(f"  {name}  ", "dim")
-        if q is not None:
-            line.add(clip(clean(q) if q.strip() else "all runs", width - 5 - cells(many)), "name")
-        yield line.add(many, "dim")
+        *first, last = wrap("" if q is None else q if q.strip() else "all runs", width - 5 - cells(many)) or [""]
+        for position, text in enumerate((*first, last)):
+            line = Line().add(" " * 5 if position else f"  {name}  ", "dim").add(text, "name")
+            yield line.add(many if position == len(first) else "", "dim")
+
+
+def _wrapped(line: Line, said: str, width: int, style: Style = "dim") -> Iterator[Line]:
+    """A text behind what stands in a line already, and below it where it is long."""
+    indent = cells(line.plain)
+    for text in wrap(said, max(30, width - indent)):
+        yield line.add(text, style)
+        line = Line().add(" " * indent)
 
 
 # The funnel
@@ -104,8 +112,8 @@ def _slices(answer: Explain, width: int) -> Iterator[Line]:
         yield from _slice(one, place, width, _counted(answer))
         others = [other for other in answer.slices if other.cause == one.cause and not other.main]
         for other in others[:_OTHERS]:
-            line = Line().add("      or ", "dim").add(clip(conditions_line(other.conditions), width - 40))
-            yield line.add(f"  {percent(other.rate_a)} → {percent(other.rate_b)} of {number(other.n_b)}", "dim")
+            rates = f"{percent(other.rate_a)} → {percent(other.rate_b)} of {number(other.n_b)}"
+            yield from _wrapped(Line().add("      or ", "dim"), f"{conditions_line(other.conditions)}  {rates}", width)
 
 
 def _did(answer: Explain) -> str:
@@ -137,9 +145,9 @@ def _slice(one: Slice, place: int, width: int, counted: str) -> Iterator[Line]:
         said.append(f"by chance: {'≤ ' if one.p_adjusted <= 0.001 else ''}{max(one.p_adjusted, 0.001):.2g}")
     if one.estimated:
         said.append("estimated from a sample")
-    yield Line().add("      ").add(clip(" · ".join(said), width - 6), "dim")
+    yield from _wrapped(Line().add("      "), " · ".join(said), width)
     if one.examples:
-        yield Line().add("      ").add(clip(clean("such as " + ", ".join(one.examples)), width - 6), "dim")
+        yield from _wrapped(Line().add("      "), "such as " + ", ".join(one.examples), width)
 
 
 def _short(ratio: float) -> str:
@@ -157,7 +165,7 @@ def _left_out(answer: Explain, width: int) -> Iterator[Line]:
     yield Line()
     yield Line().add("  Not looked at, or not known", "bold")
     for one in answer.left_out[:_LEFT_OUT]:
-        yield Line().add("    ").add(clip(clean(f"{one.field}: {one.why}"), width - 4), "dim")
+        yield from _wrapped(Line().add("    "), f"{one.field}: {one.why}", width)
     if len(answer.left_out) > _LEFT_OUT:
         yield Line().add(f"    and {number(len(answer.left_out) - _LEFT_OUT)} more", "dim")
 

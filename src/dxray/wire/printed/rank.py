@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Mapping
 
-from dxray.wire.answers.rank import Component, Ranking, WhyRank
+from dxray.wire.answers.rank import Component, Ranking, RankSide, WhyRank
 from dxray.wire.printed.why import ask_next, why_command
 from dxray.wire.text import DASH, WIDTH, Line, Style, cells, clean, clip, fact, is_clean, number, pad, wrap
 
@@ -45,12 +45,17 @@ def _set(label: str, style: Style, text: str, width: int) -> Iterator[Line]:
         yield Line().add(f"  {pad('' if position else label, 12)}  ", style).add(part)
 
 
+def _rank(side: RankSide, scored: int | None) -> str:
+    if side.rank is not None:
+        return f"{number(side.rank)} of {number(scored)}"
+    return DASH if side.rank_at_least is None else f"{number(side.rank_at_least)} or lower"
+
+
 def _scores(answer: WhyRank, width: int) -> Iterator[Line]:
     """Both scores and their parts in columns, with a bar for what each adds to the gap."""
     rows: list[tuple[str, str, str, str]] = []
-    ranks = [f"{number(side.rank)} of {number(answer.scored)}" for side in (answer.item, answer.over)]
-    if answer.item.rank is not None or answer.over.rank is not None:
-        ranks = [DASH if text.startswith(DASH) else text for text in ranks]
+    ranks = [_rank(side, answer.scored) for side in (answer.item, answer.over)]
+    if ranks != [DASH, DASH]:
         rows.append(("rank", ranks[0], ranks[1], ""))
     scores = [DASH if side.score is None else fact(side.score) for side in (answer.item, answer.over)]
     rows.append(("score", scores[0], scores[1], "" if answer.gap is None else _signed(answer.gap)))

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from dxray.wire.answers import Pipeline, Run, Runs, Step, Steps
+from dxray.wire.predicates import OPERATORS
 from dxray.wire.printed.why import ask_next, why_command
 from dxray.wire.records import VALUE_LOSSES
 from dxray.wire.text import (
@@ -61,6 +62,10 @@ CAUSES: dict[str, tuple[str, str]] = {
         'see the folder "quarantine" in the spool; the log of the pipeline says with which answer',
     ),
     "not_recorded": ("the call could not be recorded", "the log of the pipeline says which, and why"),
+    "unknown_operator": (
+        "its operator is not known, so nothing passes it",
+        f"write one of {' '.join(OPERATORS)}; the log of the pipeline names the nearest",
+    ),
     "not_encoded": ("could not be encoded", "the log of the pipeline says why"),
     "damaged": ("damaged in the spool", 'see the folder "quarantine" in the spool'),
     "spool_gone": ("removed from the spool by somebody", ""),
@@ -210,7 +215,7 @@ def _losses(indent: str, of: Run | Step, width: int) -> list[Line]:
     changed: list[list[Span]] = []
     for cause, n in (of.losses or {}).items():
         words = CAUSES.get(cause, (clean(cause), ""))[0]
-        what = "value" if cause in VALUE_LOSSES else "event"
+        what = "value" if cause in VALUE_LOSSES else "rule" if cause == "unknown_operator" else "event"
         part = [Span(f"{number(n)} {what}{'' if n == 1 else 's'} ({words})", "warn")]
         (changed if cause in VALUE_LOSSES else lost).append(part)
     changed += [[Span(value_text(mark, 200))] for mark in of.marks or ()]

@@ -128,7 +128,7 @@ def _inputs(answer: Stability, width: int) -> Iterator[Line]:
     yield Line().add("  Inputs that agree least", "bold")
     for one in answer.unstable[:_INPUTS]:
         yield Line().add("  ").add(value_text(one.input, width - 4), "name")
-        yield Line().add("    ").add(_of_input(one), "dim")
+        yield from (Line().add("    ").add(text, "dim") for text in wrap(_of_input(one), max(30, width - 4)))
         for choice in one.choices[:_CHOICES]:
             line = Line().add("    ").add(f"{number(choice.runs):>4} × ")
             what = "another output" if choice.items is None else _chosen(choice.items)
@@ -150,6 +150,7 @@ def _of_input(one: UnstableInput) -> str:
     said += [f"{number(one.decisions)} decisions"] if one.decisions else []
     said += [f"{number(one.outputs)} outputs"] if one.outputs else []
     said += [f"{number(one.undecided)} not known"] if one.undecided else []
+    said += [f"newest {one.newest}"] if one.newest else []  # tells inputs apart that read the same
     return " · ".join(said)
 
 

@@ -75,7 +75,7 @@ def why_lines(why: Why, width: int = WIDTH, commands: bool = False) -> list[Line
 def _facts(why: Why) -> Iterator[tuple[str, list[list[Span]]]]:
     if why.predicate is not None:
         yield "rule", _rule(why.predicate)
-    if why.rank is not None or why.gap is not None:
+    if why.rank is not None or why.rank_at_least is not None or why.gap is not None:
         yield "ranking", _ranking(why)
     if why.into is not None:
         items = _many(why.into)
@@ -105,11 +105,16 @@ def _ranking(why: Why) -> list[list[Span]]:
     if why.rank is not None:
         of = f" of {number(why.scored)}" if why.scored is not None else ""
         parts.append([Span(f"rank {number(why.rank)}{of}", "bold")])
+    elif why.rank_at_least is not None:
+        parts.append([Span(f"rank {number(why.rank_at_least)} or lower", "bold")])
+        parts.append([Span(f"{number(why.scored)} scores recorded, perhaps not all", "warn")])
     if why.cutoff is not None:
         taken = "only the first was taken" if why.cutoff == 1 else f"the first {number(why.cutoff)} were taken"
         parts.append([Span(taken)])
     if why.gap is not None:
-        parts.append([Span(f"{fact(abs(why.gap))} short of the cut-off", "warn")])
+        short = why.gap > 0
+        words = "short of" if short else "above"
+        parts.append([Span(f"{fact(abs(why.gap))} {words} the cut-off", "warn" if short else "")])
     return parts
 
 

@@ -1,0 +1,1 @@
+"""The loops of `bench.integrations`, one module an adapter: `rows()`."""
