@@ -16,7 +16,7 @@ export UV_PROJECT_ENVIRONMENT := $(VENV)
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock demo test test-long ui types screenshots faults faults-long fuzz oracles lint fmt bench-sdk bench-ingest bench-query bench-page bench-integrations clean
+.PHONY: help setup lock demo test test-long ui types screenshots faults faults-long fuzz oracles lint fmt bench-sdk bench-ingest bench-query bench-questions bench-page bench-integrations clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -103,8 +103,13 @@ bench-integrations: setup ## What each adapter adds to its framework, and how lo
 	$(BIN)/python -m bench.integrations $(ARGS)
 	$(BIN)/python -m bench.first_why
 
-bench-query: setup ## How long questions take on a filled store
+bench-query: setup ## How long the pages of a filled store wait
 	$(BIN)/python -m bench.query $(ARGS)
+
+bench-questions: setup ## How long questions take on a long history (20 and 10 million events; ARGS=--quick for a short form)
+	$(BIN)/python -m bench.questions $(ARGS)
+	$(BIN)/python -m bench.whatif $(ARGS)
+	$(BIN)/python -m bench.explain $(ARGS)
 
 clean: ## Remove .venv, caches and builds (recorded data in ~/.dxray stays)
 	rm -rf $(VENV) ui/node_modules src/dxray/server/page dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -1,4 +1,4 @@
-"""How long questions take over a large history: `python -m bench.questions [--events N]`.
+"""How long questions take over a large history: `python -m bench.questions [--events N] [--quick]`.
 
 Fills a store on disk, by default with 4,000 runs of 5,000 events, as Arrow tables in large commits; then asks through
 the functions of `server/questions`, without HTTP. `why` of random items of random runs; `diff` of two runs of 5,000
@@ -30,6 +30,7 @@ from dxray.wire.evidence import ShapeBook
 from dxray.wire.records import AnyRecord, Decision, Events, Op, Rule, Run, Step
 
 EVENTS = 20_000_000
+QUICK = 500_000
 A_RUN = 5_000  # events
 COMMITTED_TOGETHER = 500_000  # events
 ASKED = 200
@@ -139,10 +140,12 @@ def main() -> None:
     """Print the table; with `--check`, exit 1 when a figure is missed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--events", type=int, default=EVENTS)
+    parser.add_argument("--quick", action="store_true", help=f"only {QUICK:,} events")
     parser.add_argument("--check", action="store_true")
     given = parser.parse_args()
+    wanted = QUICK if given.quick else given.events
     candidates = 2 * A_RUN // 6  # of which half pass the filter: six events for two of them
-    runs = [generated_id(number) for number in range(max(2, given.events // A_RUN))]
+    runs = [generated_id(number) for number in range(max(2, wanted // A_RUN))]
     sizes = [(run, candidates) for run in runs]
     sizes += [("mid_a", 5_000), ("mid_b", 5_000), ("large_a", 100_000), ("large_b", 100_000)]
     with tempfile.TemporaryDirectory() as folder:

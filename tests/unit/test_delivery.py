@@ -13,7 +13,7 @@ import pytest
 from dxray import DeliveryError, XRay
 from dxray.sdk import channel as channel_module
 from dxray.sdk.contents import halves
-from dxray.sdk.shipper import THREADS, backoff
+from dxray.sdk.shipper import BACKOFF_CAP_S, BACKOFF_S, THREADS, backoff
 from dxray.wire.codec import inflate, pack_batch, pack_record, unpack_batch
 from dxray.wire.records import Batch, Events, Loss, Run
 from tests.unit.taking import NOWHERE, Server, record
@@ -269,8 +269,15 @@ def test_a_handler_that_flushes_in_the_middle_of_a_flush_repeats_no_number(
 
 def test_the_hosts_random_numbers_are_its_own() -> None:
     before = random.getstate()
-    assert len({backoff(5) for _ in range(9)}) > 1
+    assert len({backoff(5, 60.0) for _ in range(9)}) > 1
     assert random.getstate() == before
+
+
+def test_no_pause_is_longer_than_the_server_was_away() -> None:
+    for away in (0.0, 3.0, 12.0, 3_600.0):
+        pauses = [backoff(9, away) for _ in range(400)]
+        longest = min(max(away, BACKOFF_S), BACKOFF_CAP_S)
+        assert longest * 0.9 < max(pauses) <= longest
 
 
 def test_what_a_flush_turns_up_itself_finds_room(

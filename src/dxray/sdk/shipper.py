@@ -32,9 +32,13 @@ _url_shown = False
 _jitter = SystemRandom().uniform  # never the host's own generator, which it may have seeded; and forks differ
 
 
-def backoff(failures: int) -> float:
-    """Seconds to wait after so many failures in a row: full jitter, after the cap (AWS Architecture Blog, 2015)."""
-    return _jitter(0, min(BACKOFF_CAP_S, BACKOFF_S * 2 ** min(failures, 10)))
+def backoff(failures: int, away: float) -> float:
+    """Seconds to wait after so many failures in a row: full jitter, after the cap (AWS Architecture Blog, 2015).
+
+    `away`: the seconds since the first of them. No pause is longer than that, so what waits is tried again before
+    twice the outage is over.
+    """
+    return _jitter(0, min(BACKOFF_CAP_S, BACKOFF_S * 2 ** min(failures, 10), max(BACKOFF_S, away)))
 
 
 class Shipper:
@@ -55,6 +59,7 @@ class Shipper:
         self._threads: list[threading.Thread] = []
         self._failures = 0  # in a row
         self._failed = 0  # ever
+        self._away_since = 0.0
         self._not_before = 0.0
         self._backlog_not_before = 0.0
         self._waited_for = 0  # how many callers wait
@@ -260,10 +265,13 @@ class Shipper:
     def _later(self, frame: Frame, delivery: Delivery) -> None:
         with self._changed:
             now = time.monotonic()
+            if not self._failures:
+                self._away_since = now
             if now >= self._not_before or not self._failures:  # else it was under way when another failed
                 self._failures += 1
             self._failed += 1
-            pause = max(backoff(self._failures), (delivery.retry_after or 0.0) * _jitter(1.0, 1.2))
+            asked = (delivery.retry_after or 0.0) * _jitter(1.0, 1.2)
+            pause = max(backoff(self._failures, now - self._away_since), asked)
             self._not_before = max(self._not_before, now + pause)
             self._backlog.appendleft(frame)
             self._backlog.extend(self._fresh)
