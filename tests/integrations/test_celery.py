@@ -125,6 +125,28 @@ def test_a_task_that_is_run_at_once_is_a_step_too(captured: Capture, app: Celery
     ]
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_asked_to_each_attempt_that_no_run_brought_is_a_run(captured: Capture) -> None:
+    app = tasks()
+    app.conf.task_always_eager = True
+    with dxray.instrument_celery(app, XRay("worker"), new_runs=True):
+        app.tasks["rank"].delay("a")
+        assert not current_run()
+        assert isinstance(send(app, "fails"), LookupError)
+        with XRay("shop").run():
+            app.tasks["rank"].delay("b")
+    runs = [(one.pipeline, one.input, one.status) for one in captured.runs]
+    assert runs == [
+        ("worker", '{"task":"rank","attempt":1}', "completed"),
+        ("worker", '{"task":"fails","attempt":1}', "failed"),
+        ("shop", None, "completed"),
+    ]
+    assert [(one.item_id, one.run_id == captured.runs[2].run_id) for one in captured.events] == [
+        ("a", False),
+        ("b", True),
+    ]
+
+
 def test_off_again_nothing_is_carried_and_twice_is_once(captured: Capture) -> None:
     app = tasks()
     app.conf.task_always_eager = True

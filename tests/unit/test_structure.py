@@ -237,6 +237,16 @@ def test_another_process_goes_on_in_the_run(captured: Capture, xray: XRay) -> No
     assert by_name["remote"].step_id != call.step_id
 
 
+@pytest.mark.parametrize("name", ["my shop", "100%25 off", "größe 🛒", "a\r\nset-cookie: b", "ж" * 1_024])
+def test_a_pipeline_of_any_name_is_carried_in_headers(captured: Capture, name: str) -> None:
+    with XRay(name).run() as run:
+        headers = XRay(name).inject({})
+        with XRay("worker").extract(headers) as joined, joined.step("remote"):
+            pass
+    assert all(value.isascii() and value.isprintable() for value in headers.values())
+    assert joined._pipeline == run._pipeline == name
+
+
 def test_nothing_to_extract_records_nothing(captured: Capture, xray: XRay) -> None:
     with xray.extract({}) as run:
         assert not run

@@ -1,6 +1,7 @@
 """Celery: the run goes with a task's message, and each execution of the task is a step of it.
 
-A retry is another attempt of the same step. A task that was sent outside of a run records nothing.
+A retry is another attempt of the same step. A task that was sent outside of a run records nothing, or with `new_runs`
+each execution of it is a run.
 """
 
 from __future__ import annotations
@@ -20,9 +21,10 @@ FLUSH_S = 2.0
 _on: dict[int, Handle] = {}  # by app
 
 
-def instrument(app: Any, xray: XRay | None = None) -> Handle:
+def instrument(app: Any, xray: XRay | None = None, *, new_runs: bool = False) -> Handle:
     """Carry runs through the tasks of a Celery app; call it where the app is made, for who sends and for who works.
 
+    With `new_runs` an execution that no run brought is a run of `xray`, an attempt to a run.
     Returns a handle whose `off()` undoes it. Calling it again for the same app changes nothing. Raises `ImportError`
     where celery is not installed.
     """
@@ -31,7 +33,7 @@ def instrument(app: Any, xray: XRay | None = None) -> Handle:
         return Handle()
     if id(app) in _on:
         return _on[id(app)]
-    carrying = _Carrying(app, xray if xray is not None else XRay(str(app.main or "celery")))
+    carrying = _Carrying(app, xray if xray is not None else XRay(str(app.main or "celery")), new_runs)
     pairs = (
         (signals.before_task_publish, carrying.publish),
         (signals.task_prerun, carrying.begin),
@@ -68,9 +70,10 @@ class _Execution:
 class _Carrying:
     """The receivers of Celery's signals, for one app."""
 
-    def __init__(self, app: Any, xray: XRay) -> None:
+    def __init__(self, app: Any, xray: XRay, new_runs: bool) -> None:
         self._app = app
         self._xray = xray
+        self._new_runs = new_runs
         self._executions: dict[str, _Execution] = {}
 
     def publish(self, headers: Any = None, **_: Any) -> None:
@@ -89,11 +92,14 @@ class _Carrying:
             found = {**(request.headers or {}), **{name: request.get(name) for name in CARRIED if request.get(name)}}
             carrier = carried({name: value for name, value in found.items() if isinstance(value, str)})
             with ExitStack() as stack:
-                run = current_run()
+                run: Any = current_run()
                 if not run:
                     run = stack.enter_context(self._xray.extract(carrier))
+                attempt = int(request.retries or 0) + 1
+                if not run and self._new_runs:
+                    run = stack.enter_context(self._xray.run(input={"task": task.name, "attempt": attempt}))
                 if run:
-                    stack.enter_context(run.step(task.name, "tool", attempt=int(request.retries or 0) + 1))
+                    stack.enter_context(run.step(task.name, "tool", attempt=attempt))
                     self._executions[task_id] = _Execution(carrier, stack.pop_all())
 
     def retry(self, request: Any = None, reason: Any = None, **_: Any) -> None:
@@ -121,4 +127,5 @@ class _Carrying:
 
     def shutdown(self, **_: Any) -> None:
         """A worker process ends without Python's own exit."""
-        self._xray.flush(FLUSH_S)
+        with guard:
+            self._xray.flush(FLUSH_S)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from typing import Any, TypeVar, overload
+from urllib.parse import quote, unquote
 
 from dxray.sdk import context, decorators
 from dxray.sdk.channel import Channel, channel_for
@@ -14,12 +15,13 @@ from dxray.sdk.null import NULL_RUN, NULL_STEP, NullRun, NullStep
 from dxray.sdk.run import Run, resumed_position
 from dxray.sdk.settings import Settings, resolve
 from dxray.sdk.step import Step
-from dxray.sdk.values import as_optional_text, as_text
+from dxray.sdk.values import NAME_LIMIT, as_optional_text, as_text
 from dxray.wire.ids import is_run_id, new_run_id, uuid7_hex
 
 RUN_HEADER = "dxray-run-id"
 STEP_HEADER = "dxray-step-id"
 PIPELINE_HEADER = "dxray-pipeline"
+_HEADER_LIMIT = 12 * NAME_LIMIT  # what a name of that many characters takes, percent-encoded
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -171,7 +173,7 @@ class XRay:
             run, step = context.RUN.get(), context.STEP.get()
             if run is not None:
                 carrier[RUN_HEADER] = run.run_id
-                carrier[PIPELINE_HEADER] = run._pipeline
+                carrier[PIPELINE_HEADER] = quote(run._pipeline, errors="replace")  # headers take no other letters
             if step is not None:
                 carrier[STEP_HEADER] = step.step_id
         return carrier
@@ -193,12 +195,12 @@ class XRay:
                 yield run
 
     def _joined(self, carrier: Mapping[str, str]) -> Run | NullRun:
-        found = {as_text(key).lower(): as_text(value) for key, value in carrier.items()}
+        found = {as_text(key).lower(): as_text(value, _HEADER_LIMIT) for key, value in carrier.items()}
         run_id, channel = found.get(RUN_HEADER, ""), self._channel
         if not is_run_id(run_id) or channel is None:
             return NULL_RUN
         return Run(
-            found.get(PIPELINE_HEADER, self.pipeline),
+            as_text(unquote(found[PIPELINE_HEADER])) if PIPELINE_HEADER in found else self.pipeline,
             channel,
             self._settings,
             run_id,
