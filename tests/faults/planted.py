@@ -74,8 +74,8 @@ BUGS = (
         (
             (
                 SHIPPER,
-                '        if delivery.go_on(transport) is Fate.RETRY and self._settings.offline_mode != "drop":\n',
-                '        if delivery.go_on(transport) is Fate.RETRY and delivery.detail == "":\n',
+                '        if delivery.go_on(way) is Fate.RETRY and self._settings.offline_mode != "drop":\n',
+                '        if delivery.go_on(way) is Fate.RETRY and delivery.detail == "":\n',
             ),
         ),
     ),

@@ -14,6 +14,7 @@ from dxray import DeliveryError, XRay
 from dxray.sdk import channel as channel_module
 from dxray.sdk.contents import halves
 from dxray.sdk.shipper import BACKOFF_CAP_S, BACKOFF_S, THREADS, backoff
+from dxray.testing import capture
 from dxray.wire.codec import inflate, pack_batch, pack_record, unpack_batch
 from dxray.wire.records import Batch, Events, Loss, Run
 from tests.unit.taking import NOWHERE, Server, record
@@ -299,3 +300,19 @@ def test_what_a_flush_turns_up_itself_finds_room(
     assert xray.flush(10)
     assert channel.losses == {}
     assert sum(len(r.ops) for r in server.records if isinstance(r, Events)) == 300
+
+
+def test_what_was_recorded_before_a_capture_goes_where_it_was_bound_for(server: Server, tmp_path: Path) -> None:
+    xray = XRay("p", api_url=server.url, spool_dir=str(tmp_path))
+    channel = xray._channel
+    assert channel is not None
+    with channel._collecting:  # the flusher gets to it only later
+        record(xray)
+        with capture() as captured:
+            channel._collecting.release()
+            assert channel.flush(10)
+            channel._collecting.acquire()
+            record(xray, 1)
+            assert len(captured.runs) == 1 and len(captured.events) == 1
+    assert xray.flush(10)
+    assert sum(len(r.ops) for r in server.records if isinstance(r, Events)) == 3

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from random import SystemRandom
 from typing import TYPE_CHECKING, Any
 
+from dxray.sdk import transport
 from dxray.sdk.guard import guard, logger
 from dxray.sdk.settings import Settings
 from dxray.sdk.spool import Frame
@@ -51,6 +52,7 @@ class Shipper:
         self._settings = settings
         self._settled = settled
         self._more = more
+        self._transport = transport.Transport  # as it is now: a test's capture, that begins or ends later, has another
         self._fresh: deque[Frame] = deque()
         self._backlog: deque[Frame] = deque()
         self._outstanding: set[Frame] = set()  # our own that are neither committed nor given up
@@ -153,25 +155,21 @@ class Shipper:
         self._threads.append(thread)
 
     def _work(self) -> None:
-        from dxray.sdk.transport import Transport
-
-        transport = Transport(self._settings.api_url, self._settings.api_key)
+        way = self._transport(self._settings.api_url, self._settings.api_key)
         while (frame := self._next()) is not None:
-            self._ship_one(transport, frame)
-        transport.close()
+            self._ship_one(way, frame)
+        way.close()
 
     def _drain(self, deadline: float) -> None:
-        from dxray.sdk.transport import Transport
-
         while (queue := self._fresh or self._backlog) and (left := deadline - time.monotonic()) > 0:
             before = self._failed
-            transport = Transport(self._settings.api_url, self._settings.api_key, read_s=left)
+            way = self._transport(self._settings.api_url, self._settings.api_key, read_s=left)
             with self._changed:
                 frame = queue.popleft()
                 frame.taken = True
                 self._in_flight += 1
-            self._ship_one(transport, frame)
-            transport.close()
+            self._ship_one(way, frame)
+            way.close()
             if self._failed > before:
                 return
 
@@ -224,12 +222,12 @@ class Shipper:
         self._backlog_not_before = max(now, self._backlog_not_before) + cost
         return frame, None
 
-    def _ship_one(self, transport: Transport, frame: Frame) -> None:
+    def _ship_one(self, way: Transport, frame: Frame) -> None:
         from dxray.sdk.deliver import Delivery
         from dxray.sdk.transport import Fate
 
         try:
-            self._ship(transport, frame)
+            self._ship(way, frame)
         except Exception as error:
             guard.caught(error)
             self._later(frame, Delivery([], Fate.RETRY, type(error).__name__))
@@ -238,7 +236,7 @@ class Shipper:
                 self._in_flight -= 1
                 self._changed.notify_all()
 
-    def _ship(self, transport: Transport, frame: Frame) -> None:
+    def _ship(self, way: Transport, frame: Frame) -> None:
         from dxray.sdk.deliver import Delivery
         from dxray.sdk.transport import Fate
 
@@ -248,7 +246,7 @@ class Shipper:
             self._done(frame, Delivery([], refused=[(b"", f"the spool lost it: {error.strerror or error}")]))
             return
         delivery = frame.delivery or Delivery([data])
-        if delivery.go_on(transport) is Fate.RETRY and self._settings.offline_mode != "drop":
+        if delivery.go_on(way) is Fate.RETRY and self._settings.offline_mode != "drop":
             frame.delivery = delivery if delivery.left != [data] else None
             self._later(frame, delivery)
             return

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -117,13 +118,13 @@ class Capture:
 
 
 class _MemoryTransport:
-    target: Capture | None = None
+    """Takes to a capture what would go to a server."""
 
-    def __init__(self, api_url: str, api_key: str | None, read_s: float = 0.0) -> None:
-        self._capture = _MemoryTransport.target
+    def __init__(self, capture: Capture, api_url: str, api_key: str | None, read_s: float = 0.0) -> None:
+        self._capture = capture
 
     def post(self, data: bytes) -> Answer:
-        return self._capture._post(data) if self._capture is not None else Answer(Fate.REFUSED)
+        return self._capture._post(data)
 
     def close(self) -> None:
         return None
@@ -144,19 +145,17 @@ def capture() -> Iterator[Capture]:
 
     captured = Capture()
     kept_channels, kept_transport, kept_folder = dict(channels._channels), transport.Transport, outbox.folder_of  # type: ignore[attr-defined]
-    kept_target = _MemoryTransport.target
     here = tempfile.TemporaryDirectory(prefix="dxray-capture-", ignore_cleanup_errors=True)
     # A spool of its own: what waits in the user's is bound for a server, not for a test.
     outbox.folder_of = lambda _, url, project: kept_folder(Path(here.name), url, project)  # type: ignore[attr-defined,assignment]
     channels._channels.clear()
-    _MemoryTransport.target = captured
-    transport.Transport = _MemoryTransport  # type: ignore[misc,assignment]
+    transport.Transport = partial(_MemoryTransport, captured)  # type: ignore[misc,assignment]
     try:
         yield captured
     finally:
         for channel in list(channels._channels.values()):
             channel.close()
-        transport.Transport, _MemoryTransport.target = kept_transport, kept_target  # type: ignore[misc]
+        transport.Transport = kept_transport  # type: ignore[misc]
         outbox.folder_of = kept_folder  # type: ignore[attr-defined]
         here.cleanup()
         channels._channels.clear()
