@@ -95,4 +95,5 @@ def _both_number(first: Stage, then: Stage) -> str:
 
 def _counts_up(ids: Collection[str]) -> bool:
     """Whether these are the places of a list: 0, 1, 2, … or 1, 2, 3, …"""
-    return bool(ids) and set(ids) in ({str(n) for n in range(len(ids))}, {str(n) for n in range(1, len(ids) + 1)})
+    first = 0 if "0" in ids else 1
+    return bool(ids) and all(map(ids.__contains__, map(str, range(first, first + len(ids)))))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -40,7 +40,8 @@ class RunPeers:
         self._events: dict[str, list[Row]] = {}
         self._places: dict[str, dict[str, tuple[str, int]]] = {}  # by shape and key: class and position
         self._origins: dict[str, Origin] = {}
-        self._rows: dict[str, list[tuple[str, str | None, float | None]]] = {}
+        self._steps: dict[str, pa.Table] = {}
+        self._items: dict[tuple[str, tuple[str, ...]], Collection[str]] = {}  # by step and outcomes
 
     def has(self, item: str) -> bool:
         """Whether the run has events of an item."""
@@ -70,29 +71,28 @@ class RunPeers:
             for row in found.to_pylist():
                 self._places[row["shape_id"]][row["key"]] = (row["class"], row["position"])
 
-    def _step(self, step_id: str) -> list[tuple[str, str | None, float | None]]:
-        if step_id not in self._rows:
-            table = self._reader.select(
-                "events",
-                ["item_id", "outcome", "score"],
-                [self._here, Clause("step_id", "==", step_id)],
-                ["event_no"],
-            )
-            columns = [table.column(name).to_pylist() for name in ("item_id", "outcome", "score")]
-            self._rows[step_id] = list(zip(*columns, strict=True))
-        return self._rows[step_id]
+    def _step(self, step_id: str) -> pa.Table:
+        if step_id not in self._steps:
+            where = [self._here, Clause("step_id", "==", step_id)]
+            self._steps[step_id] = self._reader.select("events", ["item_id", "outcome", "score"], where, ["event_no"])
+        return self._steps[step_id]
 
     def scores(self, step_id: str) -> dict[str, float]:
         """The last score of each item scored at a step."""
-        return {item: score for item, _, score in self._step(step_id) if score is not None}
+        scored = _where(self._step(step_id), "score")
+        return dict(zip(scored["item_id"].to_pylist(), scored["score"].to_pylist(), strict=True))
 
     def ids(self, step_id: str) -> Collection[str]:
         """The items with events at a step."""
-        return {item for item, _, _ in self._step(step_id)}
+        return self._once(step_id, (), lambda table: set(table["item_id"].to_pylist()))
 
     def produced(self, step_id: str) -> Collection[str]:
         """The items that a step produced."""
-        return {item for item, outcome, _ in self._step(step_id) if outcome == "produced"}
+
+        def found(table: pa.Table) -> Collection[str]:
+            return set(table.filter(pc.equal(table["outcome"], "produced"))["item_id"].to_pylist())
+
+        return self._once(step_id, ("produced",), found)
 
     def dropped(self, step_id: str) -> Collection[str]:
         """The items that a step rejected or outranked: also those that it scored, and did not name in its choice."""
@@ -106,9 +106,26 @@ class RunPeers:
         """The items selected at a step."""
         return self._with(step_id, ("selected",))
 
-    def _with(self, step_id: str, outcomes: Collection[str]) -> Collection[str]:
-        last = {item: outcome for item, outcome, _ in self._step(step_id) if outcome is not None}
-        return {item for item, outcome in last.items() if outcome in outcomes}
+    def _with(self, step_id: str, outcomes: tuple[str, ...]) -> Collection[str]:
+        """The items of which one of these is the last outcome."""
+
+        def found(table: pa.Table) -> Collection[str]:
+            said = _where(table, "outcome")
+            mine = pc.is_in(said["outcome"], pa.array(outcomes, said["outcome"].type))
+            # Most steps say one outcome, or none of these.
+            if not pc.any(mine).as_py() or pc.all(mine).as_py():
+                return set(said.filter(mine)["item_id"].to_pylist())
+            last = dict(zip(said["item_id"].to_pylist(), mine.to_pylist(), strict=True))
+            return {item for item, is_mine in last.items() if is_mine}
+
+        return self._once(step_id, outcomes, found)
+
+    def _once(
+        self, step_id: str, outcomes: tuple[str, ...], found: Callable[[pa.Table], Collection[str]]
+    ) -> Collection[str]:
+        if (step_id, outcomes) not in self._items:
+            self._items[step_id, outcomes] = found(self._step(step_id))
+        return self._items[step_id, outcomes]
 
     def kept_evidence(self, step_id: str, but: str) -> dict[str, dict[str, Any]]:
         """The evidence of each item that a step kept, all its events together."""
@@ -182,6 +199,11 @@ class RunPeers:
         rows = self._reader.select("lineage", ["step_id", "event_no", column], where, ["event_no"]).to_pylist()
         counted = [row for row in rows if row["step_id"] not in superseded] or rows
         return list(dict.fromkeys(row[column] for row in counted))
+
+
+def _where(table: pa.Table, name: str) -> pa.Table:
+    """The rows that say something in a column."""
+    return table.filter(pc.is_valid(table[name]))
 
 
 def _origin(rows: Sequence[Row], stages: Sequence[Stage]) -> Origin:
