@@ -190,10 +190,14 @@ def _beside_others(reader: Reader, value: Value, mine: Clause, table: pa.Table) 
     """The rows of the rule; where it is known that every other rule of the step was asked of the item too; and what
     another rule stopped, or a rejection without one."""
     others: list[list[str]] = [[] for _ in range(table.num_rows)]
-    for row in reader.select("rules", ["place", "rule_id"], order=["number"], beside=table).to_pylist():
+    times: list[set[int]] = [set() for _ in range(table.num_rows)]
+    for row in reader.select("rules", ["place", "rule_id", "evaluated"], order=["number"], beside=table).to_pylist():
+        times[row["place"]].add(row["evaluated"])
         if row["rule_id"] not in mine.value:
             others[row["place"]].append(row["rule_id"])
-    columns = Columns.of(others)
+    # Rules that were asked of more items than others cannot lie side by side with them.
+    even = np.array([len(one) < 2 for one in times])
+    columns = Columns.of([some if even[n] else [] for n, some in enumerate(others)])
     said = ["place", "item_key", "passed"]
     asked = [Clause("rule_id", "in", ids) for ids in columns.rules]
     rows, *beside = together(
@@ -201,15 +205,16 @@ def _beside_others(reader: Reader, value: Value, mine: Clause, table: pa.Table) 
         *(partial(reader.select, "events", said, [one, _ASKED], beside=table) for one in asked),
     )
     known, stopped = side_by_side(_verdicts(rows), [*map(_verdicts, beside)], columns.there, table.num_rows)
+    place, keys = rows["place"].to_numpy(), rows["item_key"]
+    known &= even[place]
     if any(others) and not columns.rules:
         known[:] = False
-    place, keys = rows["place"].to_numpy(), rows["item_key"]
     plain = _keys(reader, [_REJECTED, Clause("rule_id", "is_null")], table)
     stopped |= _among(keys, plain)
     if not known.all():
         rest = table.take(pa.array(np.unique(place[~known])))
         failed = _keys(reader, [_FAILED, Clause("rule_id", "in", sorted({*chain(*others)}))], rest)
-        stopped |= _among(keys, failed)
+        stopped[~known] |= _among(keys.filter(pa.array(~known)), failed)
     return rows, known, stopped
 
 
@@ -229,8 +234,11 @@ def _keys(reader: Reader, where: Sequence[Clause], table: pa.Table) -> pa.Chunke
 
 def _among(keys: pa.ChunkedArray, others: pa.ChunkedArray) -> Array:
     """Which of the keys are among the others."""
-    found: Array = pc.is_in(keys, others.combine_chunks()).to_numpy()
-    return found
+    if not len(others):
+        return np.zeros(len(keys), dtype=bool)
+    values, half = others.combine_chunks(), len(keys) // 2
+    halves = together(*(partial(pc.is_in, one, values) for one in (keys[:half], keys[half:])))
+    return np.concatenate([one.to_numpy() for one in halves])
 
 
 def _asked_of_all(
