@@ -48,13 +48,14 @@ class Recorded:
 class Capture:
     """What was recorded; every property flushes first, so it is up to date."""
 
-    _records: list[AnyRecord] = field(default_factory=list)
+    _batches: dict[tuple[str, int], list[AnyRecord]] = field(default_factory=dict)  # by producer and number
 
     @property
     def records(self) -> list[AnyRecord]:
-        """Everything, as it would travel."""
+        """Everything, as it would travel, in the order in which it was packed."""
         self._flush()
-        return self._records
+        # Several threads deliver at once, so batches overtake one another.
+        return [record for number in sorted(self._batches, key=_place) for record in self._batches[number]]
 
     @property
     def runs(self) -> list[Run]:
@@ -78,7 +79,7 @@ class Capture:
 
     @property
     def decisions(self) -> list[Decision]:
-        """Every decision."""
+        """Every decision, in order."""
         return [record for record in self.records if isinstance(record, Decision)]
 
     @property
@@ -95,7 +96,7 @@ class Capture:
         """Every event, step by step, each in order."""
         chunks = [record for record in self.records if isinstance(record, Events)]
         place = {key: n for n, key in enumerate(dict.fromkeys((c.run_id, c.step_id) for c in chunks))}
-        chunks.sort(key=lambda chunk: (place[chunk.run_id, chunk.step_id], chunk.first))  # they may overtake
+        chunks.sort(key=lambda chunk: (place[chunk.run_id, chunk.step_id], chunk.first))
         names = {(step.run_id, step.step_id): step.name for step in self.steps}
         return [event for chunk in chunks for event in _rows(chunk, names.get((chunk.run_id, chunk.step_id), ""))]
 
@@ -113,7 +114,7 @@ class Capture:
             batch = unpack_batch(inflate(data, "zstd"))
         except TooLarge:
             return Answer(Fate.TOO_LARGE)
-        self._records.extend(unpack_record(raw) for raw in batch.records)
+        self._batches[batch.producer, batch.seq] = [unpack_record(raw) for raw in batch.records]
         return Answer(Fate.COMMITTED)
 
 
@@ -160,6 +161,12 @@ def capture() -> Iterator[Capture]:
         here.cleanup()
         channels._channels.clear()
         channels._channels.update(kept_channels)
+
+
+def _place(number: tuple[str, int]) -> tuple[str, list[int]]:
+    """Of a batch among all: a part, numbered after its whole by `contents.halves`, lies where that would."""
+    producer, *whole = number[0].split(".")
+    return producer, [*map(int, whole), number[1]]
 
 
 def _wide(chunk: Events, n: int) -> list[Any]:
