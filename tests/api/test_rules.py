@@ -12,7 +12,7 @@ from dxray import XRay, testing
 from dxray.server.api.rules import RulesAnswer
 from dxray.wire.answers.rules import Rules
 from dxray.wire.codec import pack_batch, pack_record
-from dxray.wire.records import Events
+from dxray.wire.records import AnyRecord, Events
 
 BATCHES = count(1)
 
@@ -30,8 +30,8 @@ def by_reason(found: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {row["reason"]: row for row in found["rules"]}
 
 
-def send(api: TestClient, captured: testing.Capture) -> None:
-    body = pack_batch("rules", next(BATCHES), "default", map(pack_record, captured.records))
+def send(api: TestClient, records: list[AnyRecord]) -> None:
+    body = pack_batch("rules", next(BATCHES), "default", map(pack_record, records))
     answer = api.post("/ingest", content=body, headers={"content-encoding": "zstd"}).json()
     assert answer["rejected"] == [], answer
 
@@ -52,7 +52,7 @@ def ran(
                         both.passes(item, {"price": cost, "rating": stars})
                     elif price.passes(item, cost):
                         rating.passes(item, stars)
-        send(api, captured)
+        send(api, captured.records)
 
 
 FOUR = {"a": (90.0, 5.0), "b": (101.0, 5.0), "c": (150.0, 1.0), "d": (50.0, 2.0)}
@@ -134,7 +134,7 @@ def limited(api: TestClient, *limits: Any, op: str = "==") -> str:
         with testing.capture() as captured:
             with XRay("p").run(input=1) as run, run.step("keep", step_type="filter") as step:
                 step.require("kind", op, limit, reason="kind").passes("a", "red" if op == "not_in" else limit)
-            send(api, captured)
+            send(api, captured.records)
     return str(rules(api)["sentence"])
 
 
@@ -174,7 +174,7 @@ def test_two_limits_of_one_step_are_two_rules(api: TestClient) -> None:
         with XRay("p").run(input=1) as run, run.step("keep", step_type="filter") as step:
             for limit in (100, 50):
                 step.require("price", "<=", limit, reason="dear").passes("a", 70)
-        send(api, captured)
+        send(api, captured.records)
     found = rules(api)
     assert sorted((row["threshold"], row["kills"], row["sole_kills"]) for row in found["rules"]) == [
         (50, 1, 1),
@@ -187,7 +187,7 @@ def test_a_limit_of_each_item_is_one_rule(api: TestClient) -> None:
         with XRay("p").run(input=1) as run, run.step("keep", step_type="filter") as step:
             for n in range(10):
                 step.require("price", "<=", n, reason="dear").passes(n, 5)
-        send(api, captured)
+        send(api, captured.records)
     (row,) = rules(api)["rules"]
     assert (row["thresholds"], row["evaluated"], row["kills"]) == (10, 10, 5)
     assert row["near_misses"] is None
@@ -211,7 +211,7 @@ def test_what_has_no_distance_to_its_limit_says_why(
             rule = step.require("facts", op, limit, reason="r")
             for n, value in enumerate(values):
                 rule.passes(n, value)
-        send(api, captured)
+        send(api, captured.records)
     (row,) = rules(api)["rules"]
     assert (row["near_misses"], row["no_margin"]) == (None, why)
 
@@ -221,7 +221,7 @@ def test_a_limit_that_is_no_number_has_no_margins(api: TestClient, limit: Any) -
     with testing.capture() as captured:
         with XRay("p").run(input=1) as run, run.step("keep", step_type="filter") as step:
             step.require("price", "<=", limit, reason="r").passes("a", 3)
-        send(api, captured)
+        send(api, captured.records)
     (row,) = rules(api)["rules"]
     assert (row["evaluated"], row["near_misses"], row["no_margin"]) == (1, None, "no_numbers")
 
@@ -238,7 +238,7 @@ def test_fields_that_differ_in_their_case_only_and_fields_in_great_number(api: T
             for place, field in enumerate(fields):
                 for item in range(3):
                     step.require(field, "<=", 1000, reason=field or "none").passes(item, place * 10 + item)
-        send(api, captured)
+        send(api, captured.records)
     found = rules(api)
     spreads = {row["field"]: (row["near_misses"]["values"], row["near_misses"]["above"]) for row in found["rules"]}
     assert spreads == dict.fromkeys(fields, (3, 3))
@@ -255,7 +255,7 @@ def test_rejections_without_a_rule_stand_apart(api: TestClient) -> None:
     with testing.capture() as captured:
         with XRay("p").run(input=1) as run, run.step("keep", step_type="filter") as step:
             step.reject_many(["a", "b", "c"], "by_hand")
-        send(api, captured)
+        send(api, captured.records)
     found = rules(api)
     assert (found["rules"], found["without_rule"]["rejections"]) == ([], 3)
     assert found["without_rule"]["reasons"] == [
@@ -273,9 +273,9 @@ def test_events_that_did_not_arrive_leave_the_counts_exact_and_the_rest_open(api
                 both = step.require_all([("price", "<=", 100, "dear"), ("rating", ">=", 3, "poor")])
                 for item in range(10):
                     both.passes(item, {"price": 200, "rating": 5})
-        chunks = [one for one in captured.records if isinstance(one, Events)]
-        captured.records.remove(chunks[0])
-        send(api, captured)
+        records = captured.records
+    records.remove(next(one for one in records if isinstance(one, Events)))
+    send(api, records)
     row = by_reason(rules(api))["dear"]
     assert (row["evaluated"], row["kills"]) == (20, 20)
     assert (row["sole_kills"], row["sole_kills_range"], row["sole_unknown"]) == (None, [10, 20], "not_read")
@@ -294,7 +294,7 @@ def test_a_run_written_by_hand_does_not_say_how_often_a_rule_was_asked(api: Test
 def test_a_step_that_has_not_ended_is_not_counted(api: TestClient) -> None:
     with testing.capture() as captured, XRay("p").run(input=1) as run, run.step("keep", step_type="filter") as step:
         step.require("price", "<=", 1, reason="dear").passes("a", 2)
-        send(api, captured)
+        send(api, captured.records)
     found = rules(api)
     (row,) = found["rules"]
     assert [row[name] for name in ("evaluated", "kills", "never_ran", "sole_kills")] == [None] * 4
@@ -328,7 +328,7 @@ def test_recorded_text_cannot_act_on_a_terminal(api: TestClient) -> None:
             rule = step.require("f\x1b[2J.\"'", "<=", 5, reason="r\x1b[2J")
             for n in range(10):
                 rule.passes(n, n)
-        send(api, captured)
+        send(api, captured.records)
     found = rules(api)
     assert found["rules"][0]["near_misses"]["values"] == 10
     assert "\x1b" not in str(Rules.read(found))

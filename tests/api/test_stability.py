@@ -226,9 +226,9 @@ def test_events_that_did_not_arrive_leave_the_decision_open(api: TestClient) -> 
         for _ in range(3):
             with xray.run(input=1) as run, run.step("choose", step_type="select") as step:
                 step.decide(decision="choose", selected="a", alternatives=["b"])
-        chunks = [one for one in captured.records if isinstance(one, Events)]
-        captured.records.remove(chunks[0])
-        body = pack_batch("stability", 1, "default", map(pack_record, captured.records))
+        records = captured.records
+    records.remove(next(one for one in records if isinstance(one, Events)))
+    body = pack_batch("stability", 1, "default", map(pack_record, records))
     assert api.post("/ingest", content=body, headers={"content-encoding": "zstd"}).json()["rejected"] == []
     found = stability(api)
     assert (found["repeats"], found["decided"], found["flipped"]) == (1, 1, 0)
