@@ -1,8 +1,9 @@
 """What several rules said of the same items, column beside column. Pure functions.
 
 Rules that are asked together are asked of each item in turn, so that the rows of one rule name the same items in the
-same order as those of another. Where they do, what the others say of an item lies in the same row, and nothing has to
-be looked up by the item's key: of 10 million rows that costs more than reading them.
+same order as those of another. Where the first rule that fails ends it, the rows of a rule name those items that passed
+the one before. Where they do, what the others say of an item lies in a row that is known, and nothing has to be looked
+up by the item's key: of 10 million rows that costs more than reading them.
 """
 
 from __future__ import annotations
@@ -25,48 +26,107 @@ class Verdicts:
     key: Array
     passed: Array
 
+    def where(self, rows: Array) -> Verdicts:
+        """Some of them."""
+        return Verdicts(self.step[rows], self.key[rows], self.passed[rows])
+
+
+@dataclass(frozen=True, slots=True)
+class Others:
+    """The other rules of a step, in order, and how many of them come before the rule.
+
+    `in_turn`: each rule of the step is asked of what passed the one before it; else each is asked of the same items.
+    """
+
+    rules: Sequence[str]
+    before: int = 0
+    in_turn: bool = False
+
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """The other rules of each step, dealt to columns: which rules are in each, and which steps have one there."""
+    """The other rules of each step, dealt to columns: column n has the rules that are the n-th of their step.
+
+    An entry for each step: whether its rules can be told apart by their column, whether it has a rule in each, and what
+    `Others` says of it.
+    """
 
     rules: list[list[str]]
+    apart: Array
     there: list[Array]
+    before: Array
+    in_turn: Array
 
     @classmethod
-    def of(cls, others: Sequence[Sequence[str]]) -> Columns:
-        """`others` are the ids of each step's other rules. There are no columns where they cannot be told apart."""
-        most = max(map(len, others), default=0)
-        rules = [sorted({one[n] for one in others if n < len(one)}) for n in range(min(most, _MOST + 1))]
-        apart = len({rule for some in rules for rule in some}) == sum(map(len, rules))
-        if most > _MOST or not apart:
-            return cls([], [])
-        return cls(rules, [np.array([n < len(one) for one in others]) for n in range(most)])
+    def of(cls, others: Sequence[Others | None]) -> Columns:
+        """None: the rules of that step were asked of other items each."""
+        steps = [one or Others(()) for one in others]
+        most = max((len(one.rules) for one in steps), default=0)
+        rules = [sorted({one.rules[n] for one in steps if n < len(one.rules)}) for n in range(min(most, _MOST + 1))]
+        apart = np.array([one is not None for one in others], dtype=bool)
+        if most > _MOST or len({rule for column in rules for rule in column}) < sum(map(len, rules)):
+            rules, steps, apart = [], [Others(())] * len(steps), apart & [not one.rules for one in steps]
+        return cls(
+            rules,
+            apart,
+            [np.array([n < len(one.rules) for one in steps]) for n in range(len(rules))],
+            np.array([one.before for one in steps]),
+            np.array([one.in_turn for one in steps], dtype=bool),
+        )
 
 
-def side_by_side(mine: Verdicts, others: Sequence[Verdicts], there: Sequence[Array], steps: int) -> tuple[Array, Array]:
-    """Of each row of a rule: whether each other rule of its step was asked of the step's items once, and in the same
-    order; and whether one of them failed there (False where that is not known)."""
-    good = np.ones(steps, dtype=bool)
-    in_order = np.sort(mine.key)
-    twice = in_order[1:][in_order[1:] == in_order[:-1]]
-    good[mine.step[np.isin(mine.key, twice)] if len(twice) else []] = False
-    n = np.bincount(mine.step, minlength=steps)
-    for column, has in zip(others, there, strict=True):
-        good &= np.bincount(column.step, minlength=steps) == np.where(has, n, 0)
+def side_by_side(mine: Verdicts, others: Sequence[Verdicts], columns: Columns) -> tuple[Array, Array]:
+    """Of each row of a rule: whether the rows of its step lie beside those of the step's other rules, so that all is
+    known that they said of the item; and whether one of them failed there (False where that is not known)."""
+    good = columns.apart.copy()
+    _once(mine, good)
+    for n, column in enumerate(others):
+        earlier = columns.there[n] & columns.in_turn & (n < columns.before)
+        if not earlier.any():
+            continue
+        if n == 0:  # what follows names some of these items
+            _once(column.where(earlier[column.step]), good)
+        passed, last = column.where(column.passed), columns.before == n + 1
+        _paired(passed, mine, earlier & last, good)
+        if n + 1 < len(others):
+            _paired(passed, others[n + 1], earlier & ~last, good)
     failed = np.zeros(len(mine.key), dtype=bool)
-    for column, has in zip(others, there, strict=True):
-        here, beside = _same_steps(mine.step, column.step, good & has)
-        other = mine.key[here] != column.key[beside]
-        if other.any():
-            good[mine.step[here][other]] = False
-        failed[here] |= ~column.passed[beside]
+    for n, column in enumerate(others):
+        which = columns.there[n] & (~columns.in_turn | (n >= columns.before))
+        if not columns.in_turn.any():
+            here, beside = _paired(mine, column, which, good)
+            failed[here] |= ~column.passed[beside]
+        else:
+            asked = np.flatnonzero(~columns.in_turn[mine.step] | (mine.passed & ~failed))
+            here, beside = _paired(mine.where(asked), column, which, good)
+            failed[asked[here]] |= ~column.passed[beside]
     known = good[mine.step]
     return known, failed & known
 
 
+def _once(rows: Verdicts, good: Array) -> None:
+    """No step stays `good` that asked a rule of an item twice."""
+    in_order = np.sort(rows.key)
+    twice = in_order[1:][in_order[1:] == in_order[:-1]]
+    if len(twice):
+        good[rows.step[np.isin(rows.key, twice)]] = False
+
+
+def _paired(one: Verdicts, other: Verdicts, which: Array, good: Array) -> tuple[Array | slice, Array | slice]:
+    """The rows of these steps, beside one another; no step stays `good` whose rows name other items, or otherwise."""
+    n, m = (np.bincount(rows.step, minlength=len(which)) for rows in (one, other))
+    good &= ~which | (n == m)
+    here, beside = _same_steps(one.step, other.step, good & which)
+    differ = one.key[here] != other.key[beside]
+    if differ.any():
+        good[one.step[here][differ]] = False
+    return here, beside
+
+
 def _same_steps(one: Array, other: Array, which: Array) -> tuple[Array | slice, Array | slice]:
     """The rows of these steps in two columns, which have as many rows of each, so that their steps are the same."""
+    if not which.any():
+        return slice(0), slice(0)
     if which.all() and (one == other).all():
         return slice(None), slice(None)
     orders = [np.argsort(steps, kind="stable") for steps in (one, other)]

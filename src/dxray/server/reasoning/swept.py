@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import chain, pairwise
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,7 +20,7 @@ import pyarrow.compute as pc
 from dxray.server.filters import Clause
 from dxray.server.reasoning.limits import Array
 from dxray.server.reasoning.reading import together
-from dxray.server.reasoning.rule_columns import Columns, Verdicts, side_by_side
+from dxray.server.reasoning.rule_columns import Columns, Others, Verdicts, side_by_side
 from dxray.server.reasoning.sweeps import Bin, bins, counted, curve
 from dxray.server.store.base import Reader, Value
 
@@ -189,33 +190,40 @@ def _compared(
 def _beside_others(reader: Reader, value: Value, mine: Clause, table: pa.Table) -> tuple[pa.Table, Array, Array]:
     """The rows of the rule; where it is known that every other rule of the step was asked of the item too; and what
     another rule stopped, or a rejection without one."""
-    others: list[list[str]] = [[] for _ in range(table.num_rows)]
-    times: list[set[int]] = [set() for _ in range(table.num_rows)]
-    for row in reader.select("rules", ["place", "rule_id", "evaluated"], order=["number"], beside=table).to_pylist():
-        times[row["place"]].add(row["evaluated"])
-        if row["rule_id"] not in mine.value:
-            others[row["place"]].append(row["rule_id"])
-    # Rules that were asked of more items than others cannot lie side by side with them.
-    even = np.array([len(one) < 2 for one in times])
-    columns = Columns.of([some if even[n] else [] for n, some in enumerate(others)])
+    others, ids = _other_rules(reader, mine, table)
+    columns = Columns.of(others)
     said = ["place", "item_key", "passed"]
-    asked = [Clause("rule_id", "in", ids) for ids in columns.rules]
+    asked = [Clause("rule_id", "in", some) for some in columns.rules]
     rows, *beside = together(
         lambda: reader.select("events", [*said, "outcome", value], [mine, _ASKED], beside=table),
         *(partial(reader.select, "events", said, [one, _ASKED], beside=table) for one in asked),
     )
-    known, stopped = side_by_side(_verdicts(rows), [*map(_verdicts, beside)], columns.there, table.num_rows)
+    known, stopped = side_by_side(_verdicts(rows), [*map(_verdicts, beside)], columns)
     place, keys = rows["place"].to_numpy(), rows["item_key"]
-    known &= even[place]
-    if any(others) and not columns.rules:
-        known[:] = False
     plain = _keys(reader, [_REJECTED, Clause("rule_id", "is_null")], table)
     stopped |= _among(keys, plain)
     if not known.all():
         rest = table.take(pa.array(np.unique(place[~known])))
-        failed = _keys(reader, [_FAILED, Clause("rule_id", "in", sorted({*chain(*others)}))], rest)
+        failed = _keys(reader, [_FAILED, Clause("rule_id", "in", ids)], rest)
         stopped[~known] |= _among(keys.filter(pa.array(~known)), failed)
-    return rows, known, stopped
+    return rows, known & ~columns.in_turn[place], stopped
+
+
+def _other_rules(reader: Reader, mine: Clause, table: pa.Table) -> tuple[list[Others | None], list[str]]:
+    """Of each step, as far as the counts say that its rules were asked of the same items, or each of those that passed
+    the one before; and the ids of them all."""
+    columns = ["place", "rule_id", "evaluated", "failed"]
+    steps: list[list[dict[str, Any]]] = [[] for _ in range(table.num_rows)]
+    for row in reader.select("rules", columns, order=["number"], beside=table).to_pylist():
+        steps[row["place"]].append(row)
+    found: list[Others | None] = []
+    for rules in steps:
+        at_once = len({row["evaluated"] for row in rules}) < 2
+        in_turn = all(after["evaluated"] == row["evaluated"] - row["failed"] for row, after in pairwise(rules))
+        others = [row["rule_id"] for row in rules if row["rule_id"] not in mine.value]
+        before = [row["rule_id"] in mine.value for row in rules].index(True)
+        found.append(Others(others, before, not at_once) if at_once or in_turn else None)
+    return found, sorted({row["rule_id"] for rules in steps for row in rules}.difference(mine.value))
 
 
 def _verdicts(rows: pa.Table) -> Verdicts:
