@@ -58,8 +58,12 @@ def sdk_killed_in_post(folder: Path, patches: Sequence[Patch]) -> str:
 
 @scenario
 def commit_fails(folder: Path, patches: Sequence[Patch]) -> str:
-    """Every third commit of the server fails; the SDK sends again."""
-    with Rig(folder, sdk=network.SDK, server={"fail": ["commit.marks_written", 3]}, server_patches=patches) as rig:
+    """Every second commit of the server fails; the SDK sends again.
+
+    A group that fails is committed one by one at once, so of a group of two that fails the second fails again: it is
+    the batch that fails alone that is answered with an error, and that the SDK sends again.
+    """
+    with Rig(folder, sdk=network.SDK, server={"fail": ["commit.marks_written", 2]}, server_patches=patches) as rig:
         rig.serve()
         producer = rig.produce(seconds=4.0, rate=2_000, items=50, flush=20.0)
         producer.hear(30.0)

@@ -126,6 +126,7 @@ function Menu({ source, q, saved, open }: MenuProps) {
           <TextInput
             size="xs"
             aria-label="Name of the view"
+            data-autofocus // or the first view takes the focus, and the Enter, of whoever types at once
             placeholder="Name for the current filter"
             maxLength={80}
             value={name}
